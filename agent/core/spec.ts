@@ -1,0 +1,81 @@
+/** The typed form of the admin's files: narrow values only, made by site.ts and service.ts, read by everything else. */
+
+export type Runtime = 'php-fpm' | 'node' | 'container' | 'static';
+
+export interface Volume {
+  host: string;
+  container: string;
+  readOnly: boolean;
+}
+
+/** When a starting container counts as ready: the socket accepts, an HTTP path answers below 500, or php-fpm answers a FastCGI ping. */
+export type Health = { kind: 'connect' } | { kind: 'http'; path: string } | { kind: 'fastcgi-ping' };
+
+/** What every container needs, with a vhost or without. */
+export interface ContainerSpec {
+  image: string;
+  /** Empty: the image's own command. */
+  command: readonly string[];
+  env: Readonly<Record<string, string>>;
+  /** Path of a file with more variables (NAME=value lines); values in `env` win. */
+  envFile: string | null;
+  volumes: readonly Volume[];
+  /** Bytes; null is no limit. */
+  memory: number | null;
+  cpus: number | null;
+  startTimeoutSeconds: number;
+  stopTimeoutSeconds: number;
+  needs: readonly string[];
+}
+
+export interface SiteSpec {
+  /** The domain in ASCII (punycode); also the name of units, container and directories. */
+  name: string;
+  /** Path of the site file. */
+  file: string;
+  aliases: readonly string[];
+  runtime: Runtime;
+  /** Null for a static site. */
+  container: ContainerSpec | null;
+  /** TCP port inside the container (runtime container), or the number a Node program finds in PORT. */
+  port: number;
+  /** Folder on the host that nginx serves files from; null when the site has none. */
+  root: string | null;
+  /** Where `root` is inside the container (php-fpm). */
+  containerRoot: string;
+  /** Folder of php-fpm's pool files inside the image. */
+  poolDirectory: string;
+  index: readonly string[];
+  idleSeconds: number | 'never';
+  drainTimeoutSeconds: number;
+  readTimeoutSeconds: number;
+  health: Health;
+  maxBodyBytes: number;
+  /** Which of apex and www redirects to the other; both must be names of the site. */
+  redirect: 'none' | 'to-apex' | 'to-www';
+  basicAuth: string | null;
+  headers: readonly (readonly [name: string, value: string])[];
+  maintenancePage: string | null;
+}
+
+export interface ServiceSpec {
+  name: string;
+  file: string;
+  container: ContainerSpec;
+  /** Other unit names for `service NAME`. */
+  aliases: readonly string[];
+  /** Ready when this unix socket on the host accepts, or this TCP port in the container does; null: when it has started. */
+  ready: { kind: 'socket'; path: string } | { kind: 'port'; port: number } | null;
+  idleSeconds: number | 'never';
+}
+
+export interface Settings {
+  /** How many containers may be starting at the same time; shared containers go first and do not count. */
+  parallelStarts: number;
+  /** Group of nginx's workers, who must reach the sockets. */
+  webGroup: string;
+  /** Seconds between two passes when nothing happens. */
+  passIntervalSeconds: number;
+  /** Port that nginx listens on. */
+  httpPort: number;
+}
