@@ -1,0 +1,131 @@
+/** What we need from the machine, in our own words. Each adapter implements one of these; nothing else crosses the line. */
+
+/** A file that we generated or are about to. */
+export interface GeneratedFile {
+  path: string;
+  text: string;
+  mode: number;
+}
+
+export interface Files {
+  /** Text of a file, or null when there is none. Throws AF_FILE for anything else (permission, a folder of that name). */
+  read(path: string): Promise<string | null>;
+  /** Names in a folder; empty when the folder does not exist. */
+  list(directory: string): Promise<string[]>;
+  /** Replaces the file as a whole (temporary file, fsync, rename) when text or mode differ. Throws AF_FILE; the old file is then untouched. */
+  write(file: GeneratedFile): Promise<'written' | 'unchanged'>;
+  /** Removes a file, a link or an empty folder; absent is fine. */
+  remove(path: string): Promise<void>;
+  /** Points a symbolic link at a target in one rename(2). */
+  link(path: string, target: string): Promise<void>;
+  /** Target of a symbolic link, or null when there is none. */
+  readLink(path: string): Promise<string | null>;
+  /** Seconds since the epoch of the last access, or null when the path does not exist. Re-arms access times on relatime mounts. */
+  lastAccess(path: string): Promise<number | null>;
+}
+
+export type ActiveState = 'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
+
+export interface UnitState {
+  name: string;
+  active: ActiveState;
+  sub: string;
+}
+
+export interface UnitDetail {
+  /** Seconds since the epoch when the unit entered its present state; null when it never ran. */
+  since: number | null;
+  restarts: number;
+  mainPid: number;
+}
+
+export interface ServiceManager {
+  /** Units in memory whose name matches one of the patterns (glob(7)). */
+  list(patterns: readonly string[]): Promise<UnitState[]>;
+  detail(unit: string): Promise<UnitDetail>;
+  /** Runs the job to its end. Throws AF_UNIT_JOB with systemd's result when it is anything but `done`. */
+  start(unit: string): Promise<void>;
+  stop(unit: string): Promise<void>;
+  /** Restarts the unit if it is running, does nothing otherwise. */
+  tryRestart(unit: string): Promise<void>;
+  /** Clears the failed state and the start counter. */
+  resetFailed(unit: string): Promise<void>;
+  /** Makes systemd read changed unit files again (daemon-reload). */
+  reload(): Promise<void>;
+  /** Calls back, possibly often, when any unit matching a generated name changed or the bus came back. Returns an unsubscriber. */
+  watch(onChange: (unit: string) => void): Promise<() => void>;
+  close(): void;
+}
+
+export interface ContainerState {
+  name: string;
+  /** Value of our site label. */
+  site: string;
+  /** Value of our spec label: hash of the create body that it was made from. */
+  spec: string;
+  running: boolean;
+  imageId: string;
+}
+
+export interface ContainerEngine {
+  /** Every container that carries our label, running or not. Throws AF_DOCKER. */
+  list(): Promise<ContainerState[]>;
+  /** Whether the image is on this host. */
+  hasImage(image: string): Promise<boolean>;
+  /** Pulls an image, reporting progress as lines for people. Throws AF_DOCKER with the registry's words. */
+  pull(image: string, onProgress: (line: string) => void): Promise<void>;
+  /** Removes a container that carries our label, stopped or not; absent is fine. */
+  remove(name: string): Promise<void>;
+  /** Bytes of memory in use by a running container, its caches excepted; null when unknown. */
+  memory(name: string): Promise<number | null>;
+  /** Version and API version of the engine. */
+  version(): Promise<{ version: string; api: string }>;
+  /** Calls back for each event of a container of ours and after each reconnect (site null: events were missed). */
+  watch(onChange: (event: { site: string | null; action: string }) => void): () => void;
+}
+
+/** A vhost as rendered, with the admin's snippets that it wants to include. */
+export interface VhostCandidate {
+  site: string;
+  /** The admin's site file, for messages. */
+  source: string;
+  text: string;
+}
+
+export interface VhostRefusal {
+  site: string;
+  /** What nginx said, with the place in the file that the admin wrote where there is one. */
+  message: string;
+}
+
+export interface WebServer {
+  /** Version of the installed nginx, like [1, 26, 3]. Throws AF_NGINX when there is none. */
+  version(): Promise<readonly [number, number, number]>;
+  /** Sites whose installed vhost (or snippets) differ from the candidates, and sites to remove; nothing is changed. */
+  compare(candidates: readonly VhostCandidate[], shared: string, keep: ReadonlySet<string>): Promise<VhostChanges>;
+  /** Tests the changes apart, installs those that pass, keeps the last good version of those that fail. Does not reload. */
+  install(changes: VhostChanges): Promise<VhostRefusal[]>;
+  /** Whether what nginx has loaded differs from what is installed. */
+  needsReload(): Promise<boolean>;
+  /** Makes nginx load what is installed, waits until new workers serve, and records what was loaded. Throws AF_NGINX. */
+  reload(): Promise<void>;
+  /** Refusals that stand: the site serves an older version than its file asks for. */
+  refusals(): Promise<VhostRefusal[]>;
+}
+
+export interface VhostChanges {
+  change: readonly VhostCandidate[];
+  /** Sites whose vhost goes. */
+  remove: readonly string[];
+  /** New text of the shared file, or null when it is as it should be. */
+  shared: string | null;
+}
+
+export interface Host {
+  files: Files;
+  units: ServiceManager;
+  containers: ContainerEngine;
+  web: WebServer;
+  /** Seconds since the epoch. */
+  now(): number;
+}
