@@ -24,7 +24,8 @@ export interface Files {
   lastAccess(path: string): Promise<number | null>;
 }
 
-export type ActiveState = 'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
+export type ActiveState =
+  'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
 
 export interface UnitState {
   name: string;
@@ -52,8 +53,8 @@ export interface ServiceManager {
   resetFailed(unit: string): Promise<void>;
   /** Makes systemd read changed unit files again (daemon-reload). */
   reload(): Promise<void>;
-  /** Calls back, possibly often, when any unit matching a generated name changed or the bus came back. Returns an unsubscriber. */
-  watch(onChange: (unit: string) => void): Promise<() => void>;
+  /** Calls back, possibly often, when a unit changed and, with null, when the bus came back (changes were missed). Returns an unsubscriber. */
+  watch(onChange: (unit: string | null) => void): Promise<() => void>;
   close(): void;
 }
 
@@ -80,7 +81,7 @@ export interface ContainerEngine {
   memory(name: string): Promise<number | null>;
   /** Version and API version of the engine. */
   version(): Promise<{ version: string; api: string }>;
-  /** Calls back for each event of a container of ours and after each reconnect (site null: events were missed). */
+  /** Calls back for each event of a container of ours and whenever the stream (re)opened (site null: events were missed). */
   watch(onChange: (event: { site: string | null; action: string }) => void): () => void;
 }
 
