@@ -25,6 +25,8 @@ export interface ContainerSpec {
   cpus: number | null;
   startTimeoutSeconds: number;
   stopTimeoutSeconds: number;
+  /** `bridge`, `none`, or the name of a Docker network. */
+  network: string;
   needs: readonly string[];
 }
 
