@@ -1,0 +1,49 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { withLock } from './lock.ts';
+import { cacheDir } from './places.ts';
+import type { Log } from './tools.ts';
+
+const UNFINISHED = '.unfinished';
+
+/** Where the cache has, or would have, the thing of that kind made from that recipe. */
+export function storedPath(kind: string, hash: string): string {
+  return join(cacheDir, `${kind}-${hash}`);
+}
+
+/**
+ * Gives the cached file or folder, made first when it is not there. It gets its name only when complete, so an
+ * interrupted build leaves nothing that looks finished.
+ */
+export async function stored(
+  kind: string,
+  hash: string,
+  log: Log,
+  make: (path: string) => Promise<void>,
+): Promise<string> {
+  const path = storedPath(kind, hash);
+  if (existsSync(path)) return path;
+  mkdirSync(cacheDir, { recursive: true });
+  const busy = () => log(`waiting for another process that makes ${kind}`);
+  await withLock(join(cacheDir, `${kind}.lock`), busy, async () => {
+    if (existsSync(path)) return;
+    const unfinished = `${path}${UNFINISHED}`;
+    rmSync(unfinished, { recursive: true, force: true });
+    try {
+      await make(unfinished);
+      renameSync(unfinished, path);
+    } catch (error) {
+      rmSync(unfinished, { recursive: true, force: true });
+      throw error;
+    }
+  });
+  return path;
+}
+
+/** Removes older builds of that kind, except those in use. */
+export function prune(kind: string, keep: ReadonlySet<string>): void {
+  for (const name of readdirSync(cacheDir)) {
+    const ofKind = name.startsWith(`${kind}-`) && /^[0-9a-f]{12}$/.test(name.slice(kind.length + 1));
+    if (ofKind && !keep.has(join(cacheDir, name))) rmSync(join(cacheDir, name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,121 @@
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CommandError, runCommand, type CommandOptions, type CommandResult } from './command.ts';
+import { startMachine, findLeader } from './machine.ts';
+import { isAlive, type ProcessId } from './process-id.ts';
+import { untilBooted } from './until-booted.ts';
+import type { Release } from './release.ts';
+import { readState, writeState, type HostState } from './state.ts';
+import { powerOff, tearDown } from './teardown.ts';
+
+const ENVIRONMENT = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  USER: 'root',
+  LANG: 'C.UTF-8',
+  TERM: process.env.TERM ?? 'dumb',
+};
+
+/** A running Debian. Its methods may be called from any number of tests at once. */
+export class TestHost {
+  readonly name: string;
+  readonly release: Release;
+  #state: HostState;
+  #leader: ProcessId | undefined;
+
+  constructor(state: HostState) {
+    this.name = state.name;
+    this.release = state.release;
+    this.#state = state;
+  }
+
+  /** Its PID 1, in this machine's numbers. */
+  get leader(): number {
+    if (!isAlive(this.#leader)) {
+      const state = readState(this.name) ?? this.#state;
+      this.#leader = state.nspawn && isAlive(state.nspawn) ? findLeader(state.nspawn) : undefined;
+    }
+    if (!this.#leader) throw new Error(`host ${this.name} is not running`);
+    return this.#leader.pid;
+  }
+
+  /**
+   * Its file system as a path of this machine, for a quick look. An absolute symbolic link in it points into this
+   * machine's own tree: `read` and `write` have no such trap.
+   */
+  get root(): string {
+    return `/proc/${this.leader}/root`;
+  }
+
+  run(argv: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return runCommand(this.#enter(argv), { ...options, env: environment(options) }, `${this.name}: ${argv.join(' ')}`);
+  }
+
+  /** Runs a shell script that stops at the first command that fails. */
+  sh(script: string, options: CommandOptions = {}): Promise<CommandResult> {
+    return this.run(['sh', '-euc', script], options);
+  }
+
+  /** Starts a program and leaves the rest to the caller; by default it shares our terminal. */
+  spawn(argv: readonly string[], options: { env?: Record<string, string>; stdio?: StdioOptions } = {}): ChildProcess {
+    const [program, ...rest] = this.#enter(argv);
+    return spawn(program!, rest, { env: environment(options), stdio: options.stdio ?? 'inherit' });
+  }
+
+  async write(path: string, content: string | Buffer, mode = 0o644): Promise<void> {
+    const script = 'mkdir -p "${1%/*}/"; umask 077; cat >"$1"; chmod "$2" "$1"';
+    await this.run(['sh', '-euc', script, 'write', path, mode.toString(8)], { input: content });
+  }
+
+  async read(path: string): Promise<string> {
+    return (await this.run(['cat', path])).stdout;
+  }
+
+  /** Copies a file of this machine, with its mode. */
+  async copyIn(hostPath: string, path: string): Promise<void> {
+    const { mode } = await stat(hostPath);
+    const script = 'mkdir -p "${1%/*}/"; cat >"$1.part"; chmod "$2" "$1.part"; mv "$1.part" "$1"';
+    const argv = ['sh', '-euc', script, 'copy', path, (mode & 0o7777).toString(8)];
+    const child = this.spawn(argv, { stdio: ['pipe', 'inherit', 'inherit'] });
+    createReadStream(hostPath).pipe(child.stdin!);
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject).once('close', resolve);
+    });
+    if (code !== 0) throw new CommandError(`copy of ${hostPath}`, { code: code ?? 1, stdout: '', stderr: '' });
+  }
+
+  /** Restarts it as an admin would; everything on disk stays. */
+  async reboot(): Promise<void> {
+    const before = this.leader;
+    await this.run(['systemctl', '--no-block', 'reboot'], { allowFail: true });
+    // Once systemd-nspawn sees its child end with the wish to come back, it boots the same tree again.
+    for (const end = Date.now() + 120_000; isAlive(this.#leader); await sleep(20)) {
+      if (Date.now() > end) throw new Error(`host ${this.name}: PID 1 (${before}) did not end after 'reboot'`);
+    }
+    await untilBooted(this.#state);
+  }
+
+  /** Pulls the plug, then boots again: nothing gets the chance to stop in order. */
+  async powerCut(): Promise<void> {
+    powerOff(this.name);
+    this.#state = { ...this.#state, nspawn: startMachine(this.#state) };
+    writeState(this.#state);
+    await untilBooted(this.#state);
+  }
+
+  /** Ends it and removes every trace of it from this machine. */
+  // eslint-disable-next-line @typescript-eslint/require-await -- a promise, so that it may become slower some day
+  async down(): Promise<void> {
+    tearDown(this.name);
+  }
+
+  #enter(argv: readonly string[]): string[] {
+    return ['nsenter', '--target', String(this.leader), '--all', '--', ...argv];
+  }
+}
+
+function environment(options: { env?: Readonly<Record<string, string>> }): Record<string, string> {
+  return { ...ENVIRONMENT, ...options.env };
+}
