@@ -1,0 +1,142 @@
+/**
+ * Builds dist/: the tree of files that a host gets (the program as one file, the small scripts, templates, units), and the same
+ * as a tar file for the playbook. The same sources give the same bytes; files that did not change are not touched.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { build } from 'esbuild';
+
+const root = dirname(fileURLToPath(import.meta.url));
+const { values: options } = parseArgs({
+  options: { entry: { type: 'string', default: 'agent/main.ts' }, out: { type: 'string', default: 'dist' } },
+});
+const dist = resolve(root, options.out);
+const program = 'usr/lib/appfleet';
+
+const fail = (message) => {
+  process.stderr.write(`build: ${message}\n`);
+  process.exit(1);
+};
+
+const git = (...args) => {
+  try {
+    return execFileSync('git', args, { cwd: root, stdio: ['ignore', 'pipe', 'ignore'], encoding: 'utf8' }).trim();
+  } catch {
+    return ''; // a tarball without .git, or no git at all
+  }
+};
+
+const version = () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const revision = git('rev-parse', '--short=12', 'HEAD');
+  if (revision === '') return version;
+  const sources = ['agent', 'units', 'vhost-templates', 'stubs', 'build.mjs', 'package.json', 'package-lock.json'];
+  const dirty = git('status', '--porcelain', '--', ...sources) === '' ? '' : '.dirty';
+  return `${version}+g${revision}${dirty}`;
+};
+
+const bundle = async (version) => {
+  const stub = join(root, 'stubs/empty.cjs');
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [options.entry],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    banner: { js: '#!/usr/bin/env node' },
+    define: { APPFLEET_VERSION: JSON.stringify(version) },
+    // x11 is optional to dbus-next, cpu-features to ssh2
+    external: ['x11', 'cpu-features'],
+    loader: { '.node': 'empty' },
+    // parts of dockerode and dbus-next that we never reach; without them the program is a quarter of the size
+    alias: {
+      ssh2: stub,
+      '@grpc/grpc-js': stub,
+      '@grpc/proto-loader': stub,
+      usocket: join(root, 'stubs/usocket/index.js'),
+    },
+    logLevel: 'warning',
+  });
+  return outputFiles[0].contents;
+};
+
+/** Everything that a host gets: path below / -> bytes and mode. */
+const tree = async () => {
+  const files = new Map();
+  const put = (path, bytes, mode = 0o644) => files.set(path, { bytes: Buffer.from(bytes), mode });
+  const source = (path) => {
+    if (!existsSync(join(root, path))) fail(`${path} is missing`);
+    return readFileSync(join(root, path));
+  };
+
+  put(`${program}/appfleet.cjs`, await bundle(version()), 0o755);
+  put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
+  for (const script of ['launch', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);
+  put(`${program}/node-preload.cjs`, source('units/node-preload.cjs'));
+  for (const unit of ['appfleet.service', 'appfleet.socket', 'appfleet-wake@.service'])
+    put(`etc/systemd/system/${unit}`, source(`units/${unit}`));
+  for (const folder of ['units', 'vhost-templates'])
+    for (const name of readdirSync(join(root, folder)).filter((name) => name.endsWith('.mustache')))
+      put(`${program}/${folder}/${name}`, source(`${folder}/${name}`));
+  const completions = {
+    bash: 'usr/share/bash-completion/completions/appfleet',
+    fish: 'usr/share/fish/vendor_completions.d/appfleet.fish',
+  };
+  for (const [shell, path] of Object.entries(completions))
+    if (existsSync(join(root, `units/completion.${shell}`))) put(path, source(`units/completion.${shell}`));
+  return files;
+};
+
+/** Paths of all files below a folder; a link counts as a file. */
+const walk = (folder) =>
+  !existsSync(folder)
+    ? []
+    : readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+        entry.isDirectory() ? walk(join(folder, entry.name)) : [join(folder, entry.name)],
+      );
+
+const write = (path, { bytes, mode }) => {
+  if (existsSync(path) && readFileSync(path).equals(bytes) && (lstatSync(path).mode & 0o777) === mode) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, bytes);
+  chmodSync(path, mode);
+};
+
+/** One member of a ustar archive (POSIX.1-2001, "ustar Interchange Format"): root's, dated like the commit, nothing else in it. */
+const tarMember = (path, { bytes, mode }, date) => {
+  if (Buffer.byteLength(path) > 100) fail(`${path} is too long for the archive`);
+  const header = Buffer.alloc(512);
+  const octal = (value, at, length) => header.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at);
+  header.write(path, 0);
+  octal(mode, 100, 8);
+  octal(0, 108, 8);
+  octal(0, 116, 8);
+  octal(bytes.length, 124, 12);
+  octal(date, 136, 12);
+  header.write('        0', 148);
+  header.write('ustar\x0000root', 257);
+  header.write('root', 297);
+  octal(
+    header.reduce((sum, byte) => sum + byte, 0),
+    148,
+    7,
+  );
+  return Buffer.concat([header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]);
+};
+
+if (!existsSync(resolve(root, options.entry))) fail(`${options.entry} is missing`);
+
+const files = new Map([...(await tree())].sort(([a], [b]) => (a < b ? -1 : 1)));
+for (const path of [...walk(join(dist, 'usr')), ...walk(join(dist, 'etc'))])
+  if (!files.has(relative(dist, path))) rmSync(path);
+for (const [path, file] of files) write(join(dist, path), file);
+const date = Number(process.env['SOURCE_DATE_EPOCH'] ?? (git('log', '-1', '--format=%ct') || 0));
+const members = [...files].map(([path, file]) => tarMember(path, file, date));
+write(join(dist, 'appfleet.tar'), { bytes: Buffer.concat([...members, Buffer.alloc(1024)]), mode: 0o644 });
+const size = files.get(`${program}/appfleet.cjs`).bytes.length / 1e6;
+process.stdout.write(`build: ${options.out}/ has ${files.size} files, the program ${size.toFixed(1)} MB\n`);
