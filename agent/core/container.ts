@@ -1,6 +1,15 @@
 /** What a start needs on disk: the Engine API's create body, the settings of units/launch, and php-fpm's pool file. */
 import { sha256 } from './hash.ts';
-import { appSocket, generated, labels, paths, releaseDirectory, runDirectory, siteUnit, startDirectory } from './names.ts';
+import {
+  appSocket,
+  generated,
+  labels,
+  paths,
+  releaseDirectory,
+  runDirectory,
+  siteUnit,
+  startDirectory,
+} from './names.ts';
 import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from './spec.ts';
 import { render, template, type Templates } from './template.ts';
 
@@ -135,7 +144,7 @@ export const siteStartFiles = (
     },
   ];
   if (site.runtime === 'php-fpm') {
-    const view = { generated: generated(site.file), socket: appSocket(site.name) };
+    const view = { generated: generated(encodeURI(site.file)), socket: appSocket(site.name) };
     const text = render(template(templates, 'pool.conf.mustache'), view, quotePool);
     files.push({ path: poolFile(site.name), mode: 0o644, text });
   }
@@ -144,7 +153,8 @@ export const siteStartFiles = (
 
 /** php-fpm's ini grammar: plain ASCII without quotes, `;`, `=` or `$` needs no quoting; anything else is refused. */
 const quotePool = (value: string): string => {
-  if (!/^[A-Za-z0-9 _.:/;,-]*$/.test(value)) throw new TypeError(`${JSON.stringify(value)} cannot stand in a pool file`);
+  if (!/^[A-Za-z0-9 _.:/;,-]*$/.test(value))
+    throw new TypeError(`${JSON.stringify(value)} cannot stand in a pool file`);
   return value;
 };
 

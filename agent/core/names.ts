@@ -57,3 +57,7 @@ export const wantsPath = (unit: string): string => `${paths.wants}/${unit}`;
 export const vhostPath = (name: string): string => `${paths.vhosts}/${name}.conf`;
 /** Where the files live that a start needs: container.json, launch, pool.conf. */
 export const startDirectory = (name: string): string => `${paths.state}/start/${name}`;
+/** Written once a member was opened for the first time; from then on open and closed are the admin's choice. */
+export const openedMark = (name: string): string => `${startDirectory(name)}/opened`;
+/** Exists while unit files have changed that systemd has not read again. */
+export const reloadMark = '/run/appfleet/units-changed';

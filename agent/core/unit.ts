@@ -1,5 +1,15 @@
 /** The units of a site or a shared container, as text. What depends on what is said in units/*.mustache. */
-import { appUnit, generated, httpSocket, openMark, paths, siteUnit, socketUnit, wakeSocket, wakeUnit } from './names.ts';
+import {
+  appUnit,
+  generated,
+  httpSocket,
+  openMark,
+  paths,
+  siteUnit,
+  socketUnit,
+  wakeSocket,
+  wakeUnit,
+} from './names.ts';
 import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from './spec.ts';
 import { render, template, type Templates, type View } from './template.ts';
 

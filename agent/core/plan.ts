@@ -1,0 +1,201 @@
+/**
+ * From what should be and what is to a list of named steps. Pure: the second plan after a full apply is empty.
+ *
+ * INVARIANTS
+ * - Add before remove, test before swap: images, files and units come before vhosts, vhosts go before what they point to.
+ * - What does not carry our mark is never in a step; `observed` holds only what does.
+ * - Whether a member is open is the admin's choice once it was opened; a plan never opens or closes it again.
+ * - Each step names its owner or owners, so that a step that fails stops their later steps and nobody else's.
+ */
+import type { DesiredFile, DesiredLink, DesiredState, Member } from './desired.ts';
+import { appUnit, failedFile, openedMark, siteUnit, socketUnit, wakeUnit } from './names.ts';
+
+type Active = 'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
+
+export interface ObservedContainer {
+  name: string;
+  site: string;
+  spec: string;
+  running: boolean;
+}
+
+export interface ObservedState {
+  /** Text of each generated file that exists, by path. */
+  files: ReadonlyMap<string, string>;
+  /** Target of each link of ours that exists, by path. */
+  links: ReadonlyMap<string, string>;
+  /** Paths among the desired ones that exist but are not ours. */
+  foreign: ReadonlySet<string>;
+  units: ReadonlyMap<string, Active>;
+  containers: readonly ObservedContainer[];
+  missingImages: ReadonlySet<string>;
+  /** Names that were opened once. */
+  opened: ReadonlySet<string>;
+  /** Unit files changed and systemd has not read them again. */
+  unitsChanged: boolean;
+  vhosts: { change: readonly string[]; remove: readonly string[]; shared: boolean };
+  webNeedsReload: boolean;
+}
+
+export type Step =
+  | { kind: 'pull-image'; owners: readonly string[]; owner: null; image: string }
+  | { kind: 'write-file'; owner: string; file: DesiredFile; change: 'new' | 'changed' }
+  | { kind: 'write-link'; owner: string; link: DesiredLink }
+  | { kind: 'reload-units'; owner: null }
+  | { kind: 'open'; owner: string; unit: string; wants: DesiredLink }
+  | { kind: 'start-unit'; owner: string; unit: string; why: string }
+  | { kind: 'restart-unit'; owner: string; unit: string; why: string }
+  | { kind: 'install-vhosts'; owner: null; change: readonly string[]; remove: readonly string[]; shared: boolean }
+  | { kind: 'reload-web'; owner: null }
+  | { kind: 'stop-unit'; owner: string; unit: string }
+  | { kind: 'remove-container'; owner: string; container: string }
+  | { kind: 'remove-file'; owner: string; path: string; isUnit: boolean };
+
+const list = (names: readonly string[]): string =>
+  names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more`;
+
+/** One line for people: the log entry, the output of `appfleet plan`, and what tests compare. */
+export const describeStep = (step: Step): string => {
+  switch (step.kind) {
+    case 'pull-image':
+      return `pull image ${step.image}`;
+    case 'write-file':
+      return `${step.change === 'new' ? 'write' : 'rewrite'} ${step.file.path}`;
+    case 'write-link':
+      return `link ${step.link.path} -> ${step.link.target}`;
+    case 'reload-units':
+      return 'make systemd read changed units';
+    case 'open':
+      return `start and enable ${step.unit}`;
+    case 'start-unit':
+      return `start ${step.unit}: ${step.why}`;
+    case 'restart-unit':
+      return `restart ${step.unit}: ${step.why}`;
+    case 'install-vhosts': {
+      const parts = [
+        ...(step.change.length > 0 ? [`install ${list(step.change)}`] : []),
+        ...(step.remove.length > 0 ? [`remove ${list(step.remove)}`] : []),
+        ...(step.shared ? ['install the shared file'] : []),
+      ];
+      return `test vhosts, then ${parts.join(', ')}`;
+    }
+    case 'reload-web':
+      return 'make nginx load the vhosts';
+    case 'stop-unit':
+      return `stop ${step.unit}`;
+    case 'remove-container':
+      return `remove container ${step.container}`;
+    case 'remove-file':
+      return `remove ${step.path}`;
+  }
+};
+
+const isUp = (state: Active | undefined): boolean =>
+  state === 'active' || state === 'activating' || state === 'reloading';
+const isDown = (state: Active | undefined): boolean =>
+  state === undefined || state === 'inactive' || state === 'failed';
+
+const fileSteps = (member: Member, observed: ObservedState): Step[] => {
+  const steps: Step[] = [];
+  for (const file of member.files) {
+    const now = observed.files.get(file.path);
+    if (now === file.text) continue;
+    steps.push({ kind: 'write-file', owner: member.name, file, change: now === undefined ? 'new' : 'changed' });
+  }
+  // A changed start is a new chance: the back-off of the old one does not count.
+  if (steps.some((s) => s.kind === 'write-file' && s.change === 'changed' && !s.file.isUnit))
+    steps.push({ kind: 'remove-file', owner: member.name, path: failedFile(member.name), isUnit: false });
+  for (const link of member.links)
+    if (observed.links.get(link.path) !== link.target && !observed.foreign.has(link.path))
+      steps.push({ kind: 'write-link', owner: member.name, link });
+  return steps;
+};
+
+/** What brings the units of a member that exists already into step with its container and its settings. */
+const runSteps = (member: Member, observed: ObservedState, open: ReadonlySet<string>): Step[] => {
+  const { name } = member;
+  const facade = observed.units.get(siteUnit(name));
+  if (!observed.opened.has(name)) return [{ kind: 'open', owner: name, unit: siteUnit(name), wants: member.wants }];
+  if (member.runtime === 'static') return [];
+  const app = observed.units.get(appUnit(name));
+  const container = observed.containers.find((c) => c.name === name);
+  const steps: Step[] = [];
+  const start = (unit: string, why: string): void => void steps.push({ kind: 'start-unit', owner: name, unit, why });
+
+  if (member.kind === 'site' && isUp(facade) && isDown(observed.units.get(socketUnit(name))))
+    if (isDown(observed.units.get(wakeUnit(name))))
+      start(socketUnit(name), 'the site is open but nothing listens for it');
+  if (isDown(app) && container?.running === true) {
+    if (!isUp(facade)) start(siteUnit(name), 'its container was started by hand');
+    start(appUnit(name), 'its container was started by hand');
+  } else if (isDown(app) && isUp(facade) && member.awake && member.needs.every((need) => open.has(need))) {
+    start(appUnit(name), 'it never sleeps');
+  } else if (app === 'active' && container !== undefined && container.spec !== member.spec) {
+    steps.push({ kind: 'restart-unit', owner: name, unit: appUnit(name), why: 'its settings changed' });
+  }
+  return steps;
+};
+
+/** Owner and kind of a generated path, by the folder that it stands in. */
+const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path: string) => string | null): Step[] => {
+  const wanted = new Set<string>();
+  for (const member of desired.members) {
+    for (const file of member.files) wanted.add(file.path);
+    for (const link of member.links) wanted.add(link.path);
+    wanted.add(member.wants.path);
+    wanted.add(openedMark(member.name));
+  }
+  const alive = new Set(desired.members.map((member) => member.name));
+  const gone = new Map<string, string[]>();
+  for (const path of [...observed.links.keys(), ...observed.files.keys()]) {
+    if (wanted.has(path)) continue;
+    const owner = ownerOf(path);
+    if (owner === null || desired.keep.has(owner)) continue;
+    gone.set(owner, [...(gone.get(owner) ?? []), path]);
+  }
+  const steps: Step[] = [];
+  for (const [owner, files] of [...gone].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (!alive.has(owner)) {
+      for (const unit of [siteUnit(owner), socketUnit(owner), appUnit(owner)])
+        if (!isDown(observed.units.get(unit))) steps.push({ kind: 'stop-unit', owner, unit });
+      if (observed.containers.some((c) => c.name === owner))
+        steps.push({ kind: 'remove-container', owner, container: owner });
+    }
+    for (const path of files.sort())
+      steps.push({ kind: 'remove-file', owner, path, isUnit: path.startsWith('/etc/systemd/') });
+  }
+  for (const container of observed.containers)
+    if (!alive.has(container.site) && !desired.keep.has(container.site) && !gone.has(container.site))
+      steps.push({ kind: 'remove-container', owner: container.site, container: container.name });
+  return steps;
+};
+
+/** The steps that make the host what the files ask for, in the order in which they must be carried out. */
+export const planChanges = (
+  desired: DesiredState,
+  observed: ObservedState,
+  ownerOf: (path: string) => string | null,
+): Step[] => {
+  // Databases first: what others need comes before those who need it.
+  const members = [...desired.members].sort((a, b) =>
+    a.kind === b.kind ? (a.name < b.name ? -1 : 1) : a.kind === 'service' ? -1 : 1,
+  );
+  const open = new Set(members.filter((m) => isUp(observed.units.get(siteUnit(m.name)))).map((m) => m.name));
+  const steps: Step[] = [];
+  for (const image of observed.missingImages) {
+    const owners = members.filter((member) => member.image === image).map((member) => member.name);
+    steps.push({ kind: 'pull-image', owners, owner: null, image });
+  }
+  for (const member of members) steps.push(...fileSteps(member, observed));
+  const removed = removals(desired, observed, ownerOf);
+  const rewritten = steps.some((s) => s.kind === 'write-file' && s.file.isUnit && s.change === 'changed');
+  if (observed.unitsChanged || rewritten) steps.push({ kind: 'reload-units', owner: null });
+  for (const member of members) steps.push(...runSteps(member, observed, open));
+  const { change, remove, shared } = observed.vhosts;
+  const vhosts = change.length > 0 || remove.length > 0 || shared;
+  if (vhosts) steps.push({ kind: 'install-vhosts', owner: null, change, remove, shared });
+  if (vhosts || observed.webNeedsReload) steps.push({ kind: 'reload-web', owner: null });
+  steps.push(...removed);
+  if (removed.some((s) => s.kind === 'remove-file' && s.isUnit)) steps.push({ kind: 'reload-units', owner: null });
+  return steps;
+};
