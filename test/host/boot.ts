@@ -32,7 +32,7 @@ export async function bootHost({ name, release, log, keep = false }: BootOptions
   if (!keep) endWithUs(name);
   try {
     prepareFolder(name);
-    state = { ...state, nspawn: startMachine(state) };
+    state = { ...state, supervisor: startMachine(state) };
     writeState(state);
     await untilBooted(state);
   } catch (error) {

@@ -1,11 +1,24 @@
 #!/bin/sh
 # launch.sh FOLDER ROOTFS "CGROUP_PROCS..." NSPAWN-ARGUMENT...
 # Runs in a mount namespace of its own: what is mounted here ends with the host, however that ends.
-set -eu
+set -u
 folder=$1 rootfs=$2 cgroups=$3
 shift 3
-for procs in $cgroups; do
-  echo $$ >"$procs"
+
+# systemd-nspawn keeps notes in /run, and fails to remove them where that is not a tmpfs.
+mount -t tmpfs tmpfs /run &&
+  mount -t overlay overlay -o "lowerdir=$rootfs,upperdir=$folder/upper,workdir=$folder/work" "$folder/root" || exit
+
+boot() (
+  # This script stays outside of the groups: a v2 group with processes of its own cannot pass its controllers on.
+  for procs in $cgroups; do
+    sh -c 'echo $PPID' >"$procs" || exit
+  done
+  exec setpriv --pdeathsig KILL systemd-nspawn --directory="$folder/root" "$@"
+)
+
+boot "$@"
+# 133 is systemd-nspawn's word for "it wants to be booted again".
+while [ $? -eq 133 ]; do
+  boot "$@"
 done
-mount -t overlay overlay -o "lowerdir=$rootfs,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
-exec systemd-nspawn --directory="$folder/root" "$@"

@@ -8,13 +8,13 @@ import { hostFolder, type HostState } from './state.ts';
 
 const LAUNCH = fileURLToPath(new URL('launch.sh', import.meta.url));
 
-/** Starts systemd-nspawn on a prepared folder. Ends with this process unless the host is to be kept. */
+/** Boots systemd on a prepared folder. Ends with this process unless the host is to be kept. */
 export function startMachine({ name, rootfs, keep }: HostState): ProcessId {
   const folder = hostFolder(name);
   const groups = makeCgroups(name);
-  const untie = keep ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+  const tie = keep ? [] : ['setpriv', '--pdeathsig', 'KILL'];
   const argv = [
-    ...untie,
+    ...tie,
     ...['unshare', '--mount', '--propagation', 'private', 'sh', LAUNCH, folder, rootfs, groups.join(' ')],
     ...[`--machine=${name}`, '--register=no', '--keep-unit', '--private-network', '--console=pipe'],
     ...['--capability=all', '--system-call-filter=@keyring bpf @privileged'],
@@ -39,8 +39,10 @@ export function startMachine({ name, rootfs, keep }: HostState): ProcessId {
 }
 
 /** The host's PID 1 as this machine numbers it, once systemd runs there. Another one after each reboot. */
-export function findLeader(nspawn: ProcessId): ProcessId | undefined {
-  const pid = childrenOf(nspawn.pid).find((child) => innerPid(child) === 1 && commandName(child) === 'systemd');
+export function findLeader(supervisor: ProcessId): ProcessId | undefined {
+  const pid = childrenOf(supervisor.pid) // systemd-nspawn
+    .flatMap(childrenOf)
+    .find((child) => innerPid(child) === 1 && commandName(child) === 'systemd');
   return pid === undefined ? undefined : identify(pid);
 }
 

@@ -14,8 +14,8 @@ export interface HostState {
   /** A kept host outlives its booter. */
   readonly keep: boolean;
   readonly booted: string;
-  /** systemd-nspawn; absent while the host is being prepared. */
-  readonly nspawn?: ProcessId;
+  /** launch.sh, the parent of systemd-nspawn; absent while the host is being prepared. */
+  readonly supervisor?: ProcessId;
 }
 
 export function hostFolder(name: string): string {
@@ -49,7 +49,7 @@ export function knownHosts(): string[] {
 }
 
 export function isRunning(state: HostState | undefined): boolean {
-  return isAlive(state?.nspawn);
+  return isAlive(state?.supervisor);
 }
 
 /** Left behind by a process that was killed: nobody boots it, it does not run, or nobody is there to use it. */

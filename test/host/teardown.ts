@@ -9,11 +9,11 @@ const CGROUP_GRACE_MS = 10_000;
 
 /** Ends a host at once. systemd-nspawn gets the time to tidy up after itself. */
 export function powerOff(name: string): void {
-  const nspawn = readState(name)?.nspawn;
+  const supervisor = readState(name)?.supervisor;
   // The end of its PID 1 is the end of every process in the host.
-  if (nspawn && isAlive(nspawn)) signal(findLeader(nspawn), 'SIGKILL');
-  waitUntil(NSPAWN_GRACE_MS, () => !isAlive(nspawn));
-  signal(nspawn, 'SIGKILL');
+  if (supervisor && isAlive(supervisor)) signal(findLeader(supervisor), 'SIGKILL');
+  waitUntil(NSPAWN_GRACE_MS, () => !isAlive(supervisor));
+  signal(supervisor, 'SIGKILL');
   // A crash of ours may have left processes that no state file knows: whatever is in the host's cgroups is the host's.
   waitUntil(CGROUP_GRACE_MS, () => {
     for (const pid of cgroupProcesses(name)) signal(identify(pid), 'SIGKILL');

@@ -35,7 +35,7 @@ export class TestHost {
   get leader(): number {
     if (!isAlive(this.#leader)) {
       const state = readState(this.name) ?? this.#state;
-      this.#leader = state.nspawn && isAlive(state.nspawn) ? findLeader(state.nspawn) : undefined;
+      this.#leader = state.supervisor && isAlive(state.supervisor) ? findLeader(state.supervisor) : undefined;
     }
     if (!this.#leader) throw new Error(`host ${this.name} is not running`);
     return this.#leader.pid;
@@ -100,7 +100,7 @@ export class TestHost {
   /** Pulls the plug, then boots again: nothing gets the chance to stop in order. */
   async powerCut(): Promise<void> {
     powerOff(this.name);
-    this.#state = { ...this.#state, nspawn: startMachine(this.#state) };
+    this.#state = { ...this.#state, supervisor: startMachine(this.#state) };
     writeState(this.#state);
     await untilBooted(this.#state);
   }

@@ -8,11 +8,11 @@ import type { HostState } from './state.ts';
 const LIMIT_MS = 90_000;
 
 /** Waits until systemd in the host has finished; throws with the reason when it did not come up well. */
-export async function untilBooted({ name, nspawn }: HostState): Promise<void> {
+export async function untilBooted({ name, supervisor }: HostState): Promise<void> {
   let said = '';
   for (const end = Date.now() + LIMIT_MS; Date.now() < end; await sleep(50)) {
-    if (!isAlive(nspawn)) throw new Error(`host ${name}: systemd-nspawn ended\n${consoleTail(name)}`);
-    const leader = findLeader(nspawn!);
+    if (!isAlive(supervisor)) throw new Error(`host ${name}: systemd-nspawn ended\n${consoleTail(name)}`);
+    const leader = findLeader(supervisor!);
     if (!leader) continue;
     said = (await inside(leader, ['systemctl', 'is-system-running', '--wait'])).trim();
     if (said === 'running') return;
