@@ -6,8 +6,7 @@ const longestDomain = 253;
 export const longestSiteName = 200;
 
 /** Endings that systemd takes for the type of a unit: `service x.target stop` would not mean x.target.service. */
-const unitTypes =
-  /\.(service|socket|target|device|mount|automount|swap|timer|path|slice|scope|snapshot|busname|wants|requires|upholds|d)$/;
+const unitTypes = /\.(service|socket|target|device|mount|automount|swap|timer|path|slice|scope|snapshot|busname)$/;
 
 const labelProblem = (label: string): string | undefined => {
   if (label === '') return 'has an empty part between two dots';

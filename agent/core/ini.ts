@@ -135,7 +135,7 @@ export const readIni = (source: SourceFile, allowsComment: (section: string, key
       });
     };
     const refusal = lineRefusal(text);
-    if (refusal !== undefined) return refuse({ message: refusal });
+    if (refusal !== undefined) return refuse({ message: refusal }, /^\s*([A-Za-z0-9_-]{1,255})\s*=/.exec(text)?.[1]);
     if (/^\s*([;#]|$)/.test(text)) return;
     if (/^\s*\[/.test(text)) {
       const read = readSection(text);

@@ -149,6 +149,18 @@ export const image: ValueType<string> = {
   },
 };
 
+/** A network that a container joins; the host's own and another container's are refused: they would undo its walls. */
+export const network: ValueType<string> = {
+  name: 'network',
+  form: 'bridge, none or the name of a Docker network',
+  comment: true,
+  pattern: '^(?!host$|default$)[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$',
+  parse: (text) =>
+    /^(?!host$|default$)[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/.test(text)
+      ? good(text)
+      : bad(`${shown(text)} is not a network for a container`, 'write bridge, none or the name of a Docker network'),
+};
+
 /** Names of files that nginx tries in a folder. */
 export const fileNames = listOf('files', {
   name: 'file name',

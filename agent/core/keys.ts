@@ -1,0 +1,361 @@
+/** The one table of everything an admin can write. Validation, `appfleet help` and the README's reference come from it. */
+import { command } from './command.ts';
+import { domains } from './domain.ts';
+import { absolutePath, page, root, volumes } from './path.ts';
+import { health, ready } from './readiness.ts';
+import {
+  choice,
+  cpus,
+  duration,
+  fileNames,
+  group,
+  idle,
+  image,
+  network,
+  port,
+  serviceNames,
+  size,
+  whole,
+} from './scalar.ts';
+import type { Runtime } from './spec.ts';
+import { envValue, headerValue, parseEnvName, parseHeaderName } from './variable.ts';
+import type { Parsed, ValueType } from './value.ts';
+
+export const runtimes = ['php-fpm', 'node', 'container', 'static'] as const satisfies readonly Runtime[];
+const contained = ['php-fpm', 'node', 'container'] as const;
+
+export interface Key<T> {
+  section: string;
+  name: string;
+  type: ValueType<T>;
+  /** As an admin would write it; null when there is none. */
+  default: string | null;
+  /** Other defaults for some runtimes. */
+  defaults: Readonly<Partial<Record<Runtime, string>>>;
+  /** Runtimes that have this key; all four for keys that are not about sites. */
+  runtimes: readonly Runtime[];
+  /** Runtimes that cannot do without. */
+  required: readonly Runtime[];
+  help: string;
+  example: string;
+}
+
+interface Row<T> {
+  type: ValueType<T>;
+  default?: string;
+  defaults?: Partial<Record<Runtime, string>>;
+  runtimes?: readonly Runtime[];
+  required?: readonly Runtime[];
+  help: string;
+  example: string;
+}
+
+const inSection =
+  (section: string) =>
+  <T>(name: string, row: Row<T>): Key<T> => ({
+    section,
+    name,
+    type: row.type,
+    default: row.default ?? null,
+    defaults: row.defaults ?? {},
+    runtimes: row.runtimes ?? runtimes,
+    required: row.required ?? [],
+    help: row.help,
+    example: row.example,
+  });
+
+const site = inSection('site');
+const service = inSection('service');
+const setting = inSection('appfleet');
+
+const text = {
+  command: 'Command instead of the one in the image; no shell reads it',
+  env_file: 'File with more variables, one NAME=value in a line; those in [env] win',
+  volumes: 'Folders of the host, or Docker volumes, to show in the container; writable (rw) unless :ro is added',
+  memory: 'Most memory of the container; no limit when absent',
+  network:
+    'Network of the container: bridge, none, or the name of a Docker network; none is enough when all it talks to are sockets',
+  cpus: 'Most processor time, in processors; no limit when absent',
+  start_timeout: 'How long the container may take until it is ready',
+  stop_timeout: 'How long the container may take to end before it is killed',
+};
+
+/** Keys of a site file, /etc/appfleet/sites/DOMAIN.ini. */
+export const siteKeys = {
+  aliases: site('aliases', {
+    type: domains,
+    default: '',
+    help: 'Other domains of the same site',
+    example: 'www.example.org, *.example.org',
+  }),
+  runtime: site('runtime', {
+    type: choice(...runtimes),
+    required: runtimes,
+    help: 'What serves the site: PHP, a Node program that listens on PORT, any container that listens on a TCP port, or nginx alone',
+    example: 'php-fpm',
+  }),
+  image: site('image', {
+    type: image,
+    runtimes: contained,
+    required: contained,
+    help: 'Image of the container',
+    example: 'wordpress:php8.2-fpm',
+  }),
+  command: site('command', {
+    type: command,
+    default: '',
+    runtimes: contained,
+    help: text.command,
+    example: 'node server.js',
+  }),
+  port: site('port', {
+    type: port,
+    defaults: { node: '3000' },
+    runtimes: ['node', 'container'],
+    required: ['container'],
+    help: 'TCP port that the container listens on; for node the number in PORT',
+    example: '8080',
+  }),
+  root: site('root', {
+    type: root,
+    runtimes: ['php-fpm', 'static'],
+    required: ['php-fpm', 'static'],
+    help: 'Folder on the host with the site; nginx serves its files, php-fpm runs its .php files',
+    example: '/srv/www/example.org',
+  }),
+  container_root: site('container_root', {
+    type: absolutePath,
+    default: '/var/www/html',
+    runtimes: ['php-fpm'],
+    help: 'Where root is inside the container',
+    example: '/var/www/html',
+  }),
+  pool_dir: site('pool_dir', {
+    type: absolutePath,
+    default: '/usr/local/etc/php-fpm.d',
+    runtimes: ['php-fpm'],
+    help: "Folder of php-fpm's pool files inside the image; images made from Debian's packages have /etc/php/8.2/fpm/pool.d",
+    example: '/etc/php/8.2/fpm/pool.d',
+  }),
+  index: site('index', {
+    type: fileNames,
+    defaults: { 'php-fpm': 'index.php index.html', static: 'index.html' },
+    runtimes: ['php-fpm', 'static'],
+    help: 'Files that answer for a folder, first found first',
+    example: 'index.php index.html',
+  }),
+  idle: site('idle', {
+    type: idle,
+    default: '10m',
+    runtimes: contained,
+    help: 'How long nobody must ask for anything before the container is stopped; `never` keeps it awake',
+    example: '30m',
+  }),
+  needs: site('needs', {
+    type: serviceNames,
+    default: '',
+    runtimes: contained,
+    help: 'Shared containers that must run first',
+    example: 'mysql',
+  }),
+  env_file: site('env_file', {
+    type: absolutePath,
+    runtimes: contained,
+    help: text.env_file,
+    example: '/etc/appfleet/example.org.env',
+  }),
+  volumes: site('volumes', {
+    type: volumes,
+    default: '',
+    runtimes: contained,
+    help: text.volumes,
+    example: '/run/mysqld:/run/mysqld:ro, uploads:/var/uploads',
+  }),
+  memory: site('memory', { type: size('6m'), runtimes: contained, help: text.memory, example: '256m' }),
+  cpus: site('cpus', { type: cpus, runtimes: contained, help: text.cpus, example: '0.5' }),
+  network: site('network', {
+    type: network,
+    default: 'bridge',
+    runtimes: contained,
+    help: text.network,
+    example: 'none',
+  }),
+  health: site('health', {
+    type: health,
+    default: 'connect',
+    runtimes: contained,
+    help: 'When the container is ready; `ping` is for php-fpm, a path for node and container',
+    example: '/health',
+  }),
+  start_timeout: site('start_timeout', {
+    type: duration(1),
+    default: '60s',
+    runtimes: contained,
+    help: text.start_timeout,
+    example: '2m',
+  }),
+  stop_timeout: site('stop_timeout', {
+    type: duration(1),
+    default: '10s',
+    runtimes: contained,
+    help: text.stop_timeout,
+    example: '30s',
+  }),
+  drain_timeout: site('drain_timeout', {
+    type: duration(0),
+    default: '30s',
+    runtimes: contained,
+    help: 'How long open requests may take to end before a stop or restart goes on',
+    example: '2m',
+  }),
+  read_timeout: site('read_timeout', {
+    type: duration(1),
+    default: '1h',
+    defaults: { 'php-fpm': '5m' },
+    runtimes: contained,
+    help: 'How long an answer may stay silent before nginx gives it up',
+    example: '10m',
+  }),
+  max_body_size: site('max_body_size', {
+    type: size('1k'),
+    default: '64m',
+    runtimes: contained,
+    help: 'Largest body of a request, uploads for instance',
+    example: '2g',
+  }),
+  redirect: site('redirect', {
+    type: choice('none', 'www-to-apex', 'apex-to-www'),
+    default: 'none',
+    help: 'Send visitors from www.example.org to example.org, or back; both must be names of the site',
+    example: 'www-to-apex',
+  }),
+  basic_auth: site('basic_auth', {
+    type: absolutePath,
+    help: 'File made by htpasswd: visitors need one of its names and passwords',
+    example: '/etc/appfleet/example.org.htpasswd',
+  }),
+  maintenance_page: site('maintenance_page', {
+    type: page,
+    help: 'Page shown while the site is stopped, instead of a plain one',
+    example: '/srv/www/maintenance.html',
+  }),
+};
+
+/** Keys of a shared container's file, /etc/appfleet/services/NAME.ini. */
+export const serviceKeys = {
+  image: service('image', { type: image, required: runtimes, help: 'Image of the container', example: 'mariadb:11' }),
+  command: service('command', { type: command, default: '', help: text.command, example: 'redis-server --save 60 1' }),
+  aliases: service('aliases', {
+    type: serviceNames,
+    default: '',
+    help: 'Other names of the unit, for `service NAME stop`',
+    example: 'mariadb, mysqld',
+  }),
+  ready: service('ready', {
+    type: ready,
+    default: '',
+    help: 'Ready when this socket of the host, or this TCP port of the container, accepts; when absent, as soon as it has started',
+    example: 'socket:/run/mysqld/mysqld.sock',
+  }),
+  idle: service('idle', {
+    type: idle,
+    default: 'never',
+    help: 'How long no site that needs it may be awake before it is stopped',
+    example: '1h',
+  }),
+  needs: service('needs', {
+    type: serviceNames,
+    default: '',
+    help: 'Shared containers that must run first',
+    example: 'mysql',
+  }),
+  env_file: service('env_file', { type: absolutePath, help: text.env_file, example: '/etc/appfleet/mysql.env' }),
+  volumes: service('volumes', {
+    type: volumes,
+    default: '',
+    help: text.volumes,
+    example: '/run/mysqld:/run/mysqld, mysql:/var/lib/mysql',
+  }),
+  memory: service('memory', { type: size('6m'), help: text.memory, example: '1g' }),
+  cpus: service('cpus', { type: cpus, help: text.cpus, example: '2' }),
+  network: service('network', { type: network, default: 'bridge', help: text.network, example: 'none' }),
+  start_timeout: service('start_timeout', {
+    type: duration(1),
+    default: '60s',
+    help: text.start_timeout,
+    example: '5m',
+  }),
+  stop_timeout: service('stop_timeout', { type: duration(1), default: '10s', help: text.stop_timeout, example: '1m' }),
+};
+
+/** Keys of the agent's own file, /etc/appfleet/appfleet.ini. */
+export const settingKeys = {
+  parallel_starts: setting('parallel_starts', {
+    type: whole('number', 1, 1000),
+    default: '4',
+    help: 'How many containers may be starting at the same time; shared containers go first and do not count',
+    example: '8',
+  }),
+  web_group: setting('web_group', {
+    type: group,
+    default: 'www-data',
+    help: "Group of nginx's workers, who must reach the sockets",
+    example: 'www-data',
+  }),
+  pass_interval: setting('pass_interval', {
+    type: duration(1),
+    default: '60s',
+    help: 'Time between two looks at the whole host when nothing happens',
+    example: '5m',
+  }),
+  http_port: setting('http_port', { type: port, default: '80', help: 'Port that nginx listens on', example: '8080' }),
+};
+
+/** A section whose names are the admin's own. */
+export interface FreeSection {
+  name: string;
+  value: ValueType<string>;
+  parseName: (text: string) => Parsed<string>;
+  runtimes: readonly Runtime[];
+  help: string;
+  example: string;
+}
+
+const env: FreeSection = {
+  name: 'env',
+  value: envValue,
+  parseName: parseEnvName,
+  runtimes: contained,
+  help: 'Environment variables of the container; quote what contains `;`, `#` or begins with a quote',
+  example: 'WORDPRESS_DB_HOST = localhost:/run/mysqld/mysqld.sock',
+};
+
+const headers: FreeSection = {
+  name: 'headers',
+  value: headerValue,
+  parseName: parseHeaderName,
+  runtimes,
+  help: 'Headers that nginx adds to every answer',
+  example: 'Strict-Transport-Security = max-age=31536000',
+};
+
+/** One kind of file: its main section with a fixed set of keys, and its free sections. */
+export interface FileKind {
+  kind: 'site' | 'service' | 'settings';
+  path: string;
+  section: string;
+  keys: Readonly<Record<string, Key<unknown>>>;
+  free: readonly FreeSection[];
+}
+
+export const fileKinds = {
+  site: { kind: 'site', path: '/etc/appfleet/sites/DOMAIN.ini', section: 'site', keys: siteKeys, free: [env, headers] },
+  service: {
+    kind: 'service',
+    path: '/etc/appfleet/services/NAME.ini',
+    section: 'service',
+    keys: serviceKeys,
+    free: [env],
+  },
+  settings: { kind: 'settings', path: '/etc/appfleet/appfleet.ini', section: 'appfleet', keys: settingKeys, free: [] },
+} as const satisfies Record<string, FileKind>;
