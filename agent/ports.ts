@@ -1,4 +1,6 @@
 /** What we need from the machine, in our own words. Each adapter implements one of these; nothing else crosses the line. */
+import type { NginxFacts } from './core/listen.ts';
+import type { VhostCandidate } from './core/vhost.ts';
 
 /** A file that we generated or are about to. */
 export interface GeneratedFile {
@@ -85,33 +87,10 @@ export interface ContainerEngine {
   watch(onChange: (event: { site: string | null; action: string }) => void): () => void;
 }
 
-/** A vhost as rendered, with the admin's snippets that it wants to include. */
-export interface VhostCandidate {
-  site: string;
-  /** The admin's site file, for messages. */
-  source: string;
-  text: string;
-}
-
 export interface VhostRefusal {
   site: string;
   /** What nginx said, with the place in the file that the admin wrote where there is one. */
   message: string;
-}
-
-export interface WebServer {
-  /** Version of the installed nginx, like [1, 26, 3]. Throws AF_NGINX when there is none. */
-  version(): Promise<readonly [number, number, number]>;
-  /** Sites whose installed vhost (or snippets) differ from the candidates, and sites to remove; nothing is changed. */
-  compare(candidates: readonly VhostCandidate[], shared: string, keep: ReadonlySet<string>): Promise<VhostChanges>;
-  /** Tests the changes apart, installs those that pass, keeps the last good version of those that fail. Does not reload. */
-  install(changes: VhostChanges): Promise<VhostRefusal[]>;
-  /** Whether what nginx has loaded differs from what is installed. */
-  needsReload(): Promise<boolean>;
-  /** Makes nginx load what is installed, waits until new workers serve, and records what was loaded. Throws AF_NGINX. */
-  reload(): Promise<void>;
-  /** Refusals that stand: the site serves an older version than its file asks for. */
-  refusals(): Promise<VhostRefusal[]>;
 }
 
 export interface VhostChanges {
@@ -120,6 +99,27 @@ export interface VhostChanges {
   remove: readonly string[];
   /** New text of the shared file, or null when it is as it should be. */
   shared: string | null;
+}
+
+export interface WebServer {
+  /** The installed nginx and what its admin configured. Throws AF_NGINX when there is none. */
+  facts(): Promise<NginxFacts>;
+  /**
+   * What has to change so that exactly the candidates are installed, except for the sites in `keep`. Leaves out what nginx refused
+   * before, as long as nothing changed that could make it think again. Nothing on the host is changed.
+   */
+  compare(candidates: readonly VhostCandidate[], shared: string, keep: ReadonlySet<string>): Promise<VhostChanges>;
+  /**
+   * Tests the changes apart, installs those that pass, keeps the last good version of those that fail. Does not reload.
+   * Throws AF_NGINX, with nothing changed, when nginx refuses files that are not of ours.
+   */
+  install(changes: VhostChanges): Promise<VhostRefusal[]>;
+  /** Whether what nginx has loaded differs from what is installed; true also when nginx does not run. */
+  needsReload(): Promise<boolean>;
+  /** Makes nginx load what is installed, waits until new workers serve, and records what was loaded. Throws AF_NGINX. */
+  reload(): Promise<void>;
+  /** Refusals that stand: the site serves an older version than its file asks for, or one without its snippets. */
+  refusals(): Promise<VhostRefusal[]>;
 }
 
 export interface Host {

@@ -1,0 +1,193 @@
+/** The vhost of a site and the file that all vhosts share, as text. What depends on what is said in vhost-templates/. */
+import { sha256 } from './hash.ts';
+import { type ListenLines, listenLines, type NginxFacts } from './listen.ts';
+import { header, httpSocket, openMark, paths, wakeSocket } from './names.ts';
+import { quoteNginx } from './nginx-quote.ts';
+import type { Settings, SiteSpec } from './spec.ts';
+import { render, template, type Templates, type View } from './template.ts';
+
+/** A file of the admin's that a vhost includes: a copy of it is tested and installed, so that later edits break nothing. */
+export interface Snippet {
+  /** The admin's file. */
+  file: string;
+  text: string;
+}
+
+export interface Snippets<T> {
+  /** For the server block. */
+  server: T | null;
+  /** For `location /`. */
+  location: T | null;
+}
+
+/** A vhost as rendered, with the admin's snippets that it wants to include. */
+export interface VhostCandidate {
+  site: string;
+  /** The admin's site file, for messages. */
+  source: string;
+  text: string;
+  /** Copies that the text includes; they are to be written before it. */
+  snippets: readonly (Snippet & { copy: string })[];
+  /** The text without snippets, for a new site whose snippets nginx refuses; null when there are none. */
+  plainText: string | null;
+}
+
+const must = (ok: boolean, what: string, value: string): string => {
+  if (!ok) throw new TypeError(`${JSON.stringify(value)} is not ${what}`);
+  return value;
+};
+const asName = (value: string): string =>
+  must(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(value), 'a domain', value);
+const asPath = (value: string): string => must(value.startsWith('/'), 'an absolute path', value);
+const asFile = (value: string): string => must(/^[A-Za-z0-9_][A-Za-z0-9_. -]*$/.test(value), 'a file name', value);
+const asHeader = (value: string): string => must(/^[A-Za-z0-9-]+$/.test(value), 'the name of a header', value);
+const asNumber = (value: number): number => {
+  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`${value} is not a whole number`);
+  return value;
+};
+
+const list = <K extends string>(key: K, values: readonly string[]): Record<K, string>[] =>
+  values.map((value) => ({ [key]: value }) as Record<K, string>);
+const when = <T extends View>(condition: boolean, view: () => T): T[] => (condition ? [view()] : []);
+
+/** Pairs of names of which the first only sends visitors to the second. */
+const redirectsOf = (names: readonly string[], redirect: SiteSpec['redirect']): { from: string; to: string }[] => {
+  if (redirect === 'none') return [];
+  const pairs = names
+    .filter((name) => name.startsWith('www.') && names.includes(name.slice(4)))
+    .map((www) => ({ www, apex: www.slice(4) }));
+  return pairs.map(({ www, apex }) => (redirect === 'to-apex' ? { from: www, to: apex } : { from: apex, to: www }));
+};
+
+const ownHeaders = new Set(['retry-after', 'cache-control']);
+
+const asHeaders = (headers: SiteSpec['headers']): { header: string; value: string }[] =>
+  headers.map(([name, value]) => ({ header: asHeader(name), value }));
+
+/** First the script that answers for every path without a file of its own. */
+const frontOf = (index: readonly string[]): string => `/${index.find((file) => file.endsWith('.php')) ?? 'index.php'}`;
+
+/** The first request waits for the start as well, in the same time limit. */
+const timeoutOf = (spec: SiteSpec): string =>
+  `${asNumber(Math.max(spec.readTimeoutSeconds, spec.container?.startTimeoutSeconds ?? 0))}s`;
+
+const builtInPage = '@appfleet_unavailable';
+const ownPage = '/.appfleet/unavailable';
+
+const splitPath = (path: string): { folder: string; pageFile: string } => {
+  const slash = asPath(path).lastIndexOf('/');
+  return { folder: path.slice(0, slash) || '/', pageFile: path.slice(slash) };
+};
+
+const runtimeView = (spec: SiteSpec): View => {
+  const { name, runtime } = spec;
+  const index = list('file', spec.index.map(asFile));
+  const proxied = runtime === 'node' || runtime === 'container';
+  if (!proxied && spec.root === null) throw new TypeError(`a ${runtime} site needs a root`);
+  return {
+    wakeSocket: wakeSocket(name),
+    openMark: openMark(name),
+    timeout: timeoutOf(spec),
+    php: when(runtime === 'php-fpm', () => ({
+      index,
+      front: frontOf(spec.index),
+      containerRoot: asPath(spec.containerRoot),
+      fastcgi: `unix:${httpSocket(name)}`,
+    })),
+    // Without anything behind the socket's path nginx passes the visitor's URI on byte for byte.
+    proxy: when(proxied, () => ({
+      place: spec.root === null ? '/' : '@appfleet_app',
+      upstream: `http://unix:${httpSocket(name)}`,
+    })),
+    static: when(runtime === 'static', () => ({ index })),
+  };
+};
+
+const siteView = (spec: SiteSpec, listening: ListenLines, include: Snippets<string>, realm: string): View => {
+  const names = [spec.name, ...spec.aliases].map(asName);
+  const redirects = redirectsOf(names, spec.redirect);
+  return {
+    ...listening,
+    redirects,
+    names: list(
+      'name',
+      names.filter((name) => !redirects.some(({ from }) => from === name)),
+    ),
+    maxBodyBytes: asNumber(spec.maxBodyBytes),
+    files: when(spec.root !== null, () => ({ root: asPath(spec.root ?? '') })),
+    auth: when(spec.basicAuth !== null, () => ({ realm, users: asPath(spec.basicAuth ?? '') })),
+    headers: asHeaders(spec.headers),
+    // A location with headers of its own does not inherit those of the server.
+    pageHeaders: asHeaders(spec.headers.filter(([name]) => !ownHeaders.has(name.toLowerCase()))),
+    unavailable: spec.maintenancePage === null ? builtInPage : ownPage,
+    page: when(spec.maintenancePage !== null, () => splitPath(spec.maintenancePage ?? '')),
+    serverSnippet: when(include.server !== null, () => ({ copy: include.server ?? '' })),
+    locationSnippet: when(include.location !== null, () => ({ copy: include.location ?? '' })),
+    ...runtimeView(spec),
+  };
+};
+
+/** A comment ends with its line, and nothing else can end it. */
+const commentFrom = (source: string): string => header(encodeURI(source));
+
+/**
+ * The vhost of a site. `include` names the copies of the admin's snippets.
+ * Throws TypeError for a value that nginx cannot hold or that is not what its directive takes.
+ */
+export const renderVhost = (
+  spec: SiteSpec,
+  nginx: NginxFacts,
+  include: Snippets<string>,
+  settings: Settings,
+  templates: Templates,
+): string => {
+  const listening = listenLines(nginx, { port: settings.httpPort, tls: false });
+  const view = siteView(spec, listening, include, spec.name);
+  return `${commentFrom(spec.file)}\n\n${render(template(templates, 'site.conf.mustache'), view, quoteNginx)}`;
+};
+
+/** Directives of the shared file that an admin may have set already. */
+export const sharedDirectives = [
+  'server_names_hash_max_size',
+  'server_names_hash_bucket_size',
+  'gzip',
+  'gzip_vary',
+  'gzip_proxied',
+  'gzip_comp_level',
+  'gzip_min_length',
+  'gzip_types',
+] as const;
+
+/** What all vhosts share: maps, the page for a closed site, compression, the answer to unknown names; it includes the vhosts. */
+export const renderShared = (settings: Settings, nginx: NginxFacts, templates: Templates): string => {
+  const view = {
+    ...listenLines(nginx, { port: settings.httpPort, tls: false, isDefault: true }),
+    ...Object.fromEntries(sharedDirectives.map((name) => [name, !nginx.configured.has(name)])),
+    vhosts: `${paths.vhosts}/*.conf`,
+  };
+  return `${commentFrom(paths.settings)}\n${render(template(templates, 'shared.conf.mustache'), view, quoteNginx)}`;
+};
+
+/** Where the tested copy of a snippet lies: named after its content, so a copy never changes once it is tested. */
+export const snippetCopy = (text: string): string => `${paths.state}/snippets/${sha256(text)}.conf`;
+
+/** A vhost with what it takes to test and install it. Throws TypeError as renderVhost does. */
+export const vhostCandidate = (
+  spec: SiteSpec,
+  nginx: NginxFacts,
+  snippets: Snippets<Snippet>,
+  settings: Settings,
+  templates: Templates,
+): VhostCandidate => {
+  const used = [snippets.server, snippets.location].filter((snippet) => snippet !== null);
+  const copyOf = (snippet: Snippet | null): string | null => (snippet === null ? null : snippetCopy(snippet.text));
+  const include = { server: copyOf(snippets.server), location: copyOf(snippets.location) };
+  const none = { server: null, location: null };
+  return {
+    site: spec.name,
+    source: spec.file,
+    text: renderVhost(spec, nginx, include, settings, templates),
+    snippets: used.map((snippet) => ({ ...snippet, copy: snippetCopy(snippet.text) })),
+    plainText: used.length === 0 ? null : renderVhost(spec, nginx, none, settings, templates),
+  };
+};
