@@ -7,6 +7,7 @@
  * - No message repeats a value: it could be a password.
  */
 import ini from 'ini';
+import { readLines } from './lines.ts';
 import type { Problem, SourceFile } from './problem.ts';
 import { forbidden, longestValue, shown } from './value.ts';
 
@@ -24,10 +25,6 @@ export interface IniText {
   sections: Map<string, number>;
   problems: Problem[];
 }
-
-/** Longest file, in UTF-16 units. */
-export const longestFile = 256 * 1024;
-const mostProblems = 100;
 
 type Refusal = { message: string; hint?: string };
 type Read = { value: string } | Refusal;
@@ -94,48 +91,21 @@ const readSection = (text: string): { section: string } | Refusal => {
   return { section: name };
 };
 
-const lineRefusal = (text: string): string | undefined => {
-  const found = forbidden.exec(text.replaceAll('\t', ' '))?.[0];
-  if (found === undefined) return undefined;
-  if (found === '\ufffd') return 'this line is not UTF-8 text';
-  const code = (found.codePointAt(0) ?? 0).toString(16).padStart(4, '0').toUpperCase();
-  return `this line holds a character that is not text (U+${code})`;
-};
-
-/** The text as ini sees it: without the byte order mark that some editors write. */
-export const withoutMark = (text: string): string => (text.startsWith('\ufeff') ? text.slice(1) : text);
-
 /** Entries and problems of an ini text; `allowsComment` says for which keys a comment may follow the value. */
 export const readIni = (source: SourceFile, allowsComment: (section: string, key: string) => boolean): IniText => {
   const result: IniText = { entries: [], sections: new Map(), problems: [] };
   const file = source.path;
-  if (source.text === null) {
-    result.problems.push({
-      file,
-      message: `cannot be read${source.unreadable === undefined ? '' : `: ${source.unreadable}`}`,
-    });
-    return result;
-  }
-  if (source.text.length > longestFile) {
-    result.problems.push({ file, message: `is larger than ${longestFile / 1024} KiB; nothing in it was read` });
-    return result;
-  }
   const first = new Map<string, number>();
   let section = '';
   let orphaned = false;
 
+  const refuseAt = (line: number, refusal: Refusal, key?: string): void => {
+    const where = { ...(section === '' ? {} : { section }), ...(key === undefined ? {} : { key }) };
+    result.problems.push({ file, line, ...where, ...refusal });
+  };
+
   const readLine = (text: string, line: number): void => {
-    const refuse = (refusal: Refusal, key?: string): void => {
-      result.problems.push({
-        file,
-        line,
-        ...(section === '' ? {} : { section }),
-        ...(key === undefined ? {} : { key }),
-        ...refusal,
-      });
-    };
-    const refusal = lineRefusal(text);
-    if (refusal !== undefined) return refuse({ message: refusal }, /^\s*([A-Za-z0-9_-]{1,255})\s*=/.exec(text)?.[1]);
+    const refuse = (refusal: Refusal, key?: string): void => refuseAt(line, refusal, key);
     if (/^\s*([;#]|$)/.test(text)) return;
     if (/^\s*\[/.test(text)) {
       const read = readSection(text);
@@ -165,12 +135,9 @@ export const readIni = (source: SourceFile, allowsComment: (section: string, key
     result.entries.push({ section, key, value: read.value, line });
   };
 
-  const lines = withoutMark(source.text).split(/\r?\n/);
-  for (const [index, text] of lines.entries()) {
-    readLine(text, index + 1);
-    if (result.problems.length < mostProblems) continue;
-    result.problems.push({ file, line: index + 1, message: `has too many problems; nothing after this line was read` });
-    break;
-  }
+  readLines(source, result.problems, readLine, (message, text, line) =>
+    // the key, where there is one, so that nobody goes on to say that it is missing
+    refuseAt(line, { message }, /^\s*([A-Za-z0-9_-]{1,255})\s*=/.exec(text)?.[1]),
+  );
   return result;
 };
