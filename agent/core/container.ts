@@ -135,7 +135,6 @@ export const siteStartFiles = (
         ...common(site.name, site.container, body.spec),
         kind: 'site',
         runtime: site.runtime,
-        group: settings.webGroup,
         ready: readiness(site),
         port: site.port,
         drain_timeout: site.drainTimeoutSeconds,

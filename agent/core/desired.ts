@@ -78,7 +78,7 @@ export const desiredSite = (
       awake: site.container !== null && site.idleSeconds === 'never',
     },
     site.container,
-    unitFiles(siteUnits(site, settings, templates)),
+    unitFiles(siteUnits(site, templates)),
     siteStartFiles(site, env, settings, templates),
     shellAlias(site.name),
   );

@@ -10,7 +10,7 @@ import {
   wakeSocket,
   wakeUnit,
 } from './names.ts';
-import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from './spec.ts';
+import type { ContainerSpec, ServiceSpec, SiteSpec } from './spec.ts';
 import { render, template, type Templates, type View } from './template.ts';
 
 const plain = /^[A-Za-z0-9 _.:;,@/()=+~-]*$/;
@@ -74,7 +74,7 @@ const facadeView = (
 });
 
 /** Every unit of a site: the facade, and for a site with a container its socket and the container's unit. */
-export const siteUnits = (spec: SiteSpec, settings: Settings, templates: Templates): UnitFile[] => {
+export const siteUnits = (spec: SiteSpec, templates: Templates): UnitFile[] => {
   const { name, file, container } = spec;
   const awake = container !== null && spec.idleSeconds === 'never';
   const stopLimit =
@@ -103,7 +103,6 @@ export const siteUnits = (spec: SiteSpec, settings: Settings, templates: Templat
       wakeUnit: wakeUnit(name),
       wakeSocket: wakeSocket(name),
       httpSocket: httpSocket(name),
-      group: settings.webGroup,
     }),
     unit(
       appUnit(name),
