@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 
 /** What the service tells systemd about itself (sd_notify(3)). None of these rejects or takes longer than the bounded wait. */
 export interface Notify {
@@ -30,18 +31,21 @@ const oneLine = (text: string): string => text.replace(/[\0-\x1f\x7f]+/g, ' ').s
  * Without NOTIFY_SOCKET nothing is sent.
  */
 export const createNotify = (env: NodeJS.ProcessEnv, pid: number, waitMs = 2000): Notify => {
+  const run = (words: readonly string[], done: () => void): ChildProcess | null => {
+    if (!env['NOTIFY_SOCKET']) return null;
+    const child = spawn(program, words, { env, stdio: 'ignore', timeout: waitMs, killSignal: 'SIGKILL' });
+    return child.once('error', done).once('close', done);
+  };
   const send = (words: readonly string[]): Promise<void> =>
     new Promise((resolve) => {
-      if (!env['NOTIFY_SOCKET']) return resolve();
-      const child = execFile(program, words, { env, timeout: waitMs, killSignal: 'SIGKILL' }, () => resolve());
-      child.unref();
+      if (!run(words, resolve)) resolve();
     });
   return {
     ready: (status) => send(['--ready', `--status=${oneLine(status)}`]),
     status: (text) => send([`--status=${oneLine(text)}`]),
     watchdog: () => send(['WATCHDOG=1']),
     stopping: () => {
-      void send(['STOPPING=1']);
+      run(['STOPPING=1'], () => undefined)?.unref();
     },
     watchdogMs: interval(env, pid),
   };
