@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { plantSeed, seedPath } from '../images/seed.ts';
 import { ourselves } from './process-id.ts';
 import type { Release } from './release.ts';
 import { rootfs, rootfsKind } from './rootfs.ts';
@@ -31,7 +32,7 @@ export async function bootHost({ name, release, log, keep = false }: BootOptions
   writeState(state);
   if (!keep) endWithUs(name);
   try {
-    prepareFolder(name);
+    await prepareFolder(state);
     state = { ...state, supervisor: startMachine(state) };
     writeState(state);
     await untilBooted(state);
@@ -49,9 +50,12 @@ export function attachHost(name: string): TestHost | undefined {
   return state && isRunning(state) ? new TestHost(state) : undefined;
 }
 
-function prepareFolder(name: string): void {
+async function prepareFolder(state: HostState): Promise<void> {
+  const { name } = state;
   const folder = hostFolder(name);
   for (const part of ['upper', 'work', 'root', 'docker']) mkdirSync(join(folder, part));
+  const seed = seedPath(state);
+  if (seed) await plantSeed(seed, join(folder, 'docker'));
   const own: Readonly<Record<string, string>> = {
     // With an empty id systemd would think of a first boot and enable whatever its presets name.
     'etc/machine-id': `${randomBytes(16).toString('hex')}\n`,

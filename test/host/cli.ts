@@ -1,11 +1,12 @@
 import { constants } from 'node:os';
 import { parseArgs } from 'node:util';
+import { buildImages } from '../images/build.ts';
 import { attachHost, bootHost } from './boot.ts';
 import { defaultHostName, parseRelease } from './release.ts';
 import { isRunning, knownHosts, readState } from './state.ts';
 import { tearDown } from './teardown.ts';
 
-const USAGE = `usage: host up [--release 13|12] [--name NAME]
+const USAGE = `usage: host up [--release 13|12] [--name NAME] [--no-images]
        host run [--name NAME] -- COMMAND...
        host down
        host status`;
@@ -15,7 +16,7 @@ const log = (line: string) => void process.stderr.write(`${line}\n`);
 async function up(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
-    options: { release: { type: 'string', default: '13' }, name: { type: 'string' } },
+    options: { release: { type: 'string', default: '13' }, name: { type: 'string' }, 'no-images': { type: 'boolean' } },
   });
   const release = parseRelease(values.release);
   const name = values.name ?? defaultHostName(release);
@@ -24,7 +25,8 @@ async function up(args: string[]): Promise<number> {
     log(`host ${name} is already running`);
     return 0;
   }
-  await bootHost({ name, release, log, keep: true });
+  const host = await bootHost({ name, release, log, keep: true });
+  if (!values['no-images']) await buildImages(host, undefined, log);
   log(`host ${name} is running (${((Date.now() - start) / 1000).toFixed(1)} s)`);
   return 0;
 }

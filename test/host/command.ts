@@ -19,7 +19,7 @@ export class CommandError extends Error {
   readonly result: CommandResult;
 
   constructor(what: string, result: CommandResult) {
-    const said = [result.stderr.trim(), result.stdout.trim()].filter(Boolean).join('\n');
+    const said = [result.stdout.trim(), result.stderr.trim()].filter(Boolean).join('\n');
     super(`${what}: exit code ${result.code}${said && `\n${said.slice(-4000)}`}`);
     this.name = 'CommandError';
     this.result = result;

@@ -1,8 +1,7 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CommandError, runCommand, type CommandOptions, type CommandResult } from './command.ts';
+import { runCommand, type CommandOptions, type CommandResult } from './command.ts';
 import { startMachine, findLeader } from './machine.ts';
 import { isAlive, type ProcessId } from './process-id.ts';
 import { untilBooted } from './until-booted.ts';
@@ -75,15 +74,20 @@ export class TestHost {
 
   /** Copies a file of this machine, with its mode. */
   async copyIn(hostPath: string, path: string): Promise<void> {
-    const { mode } = await stat(hostPath);
+    const mode = (await stat(hostPath)).mode & 0o7777;
     const script = 'mkdir -p "${1%/*}/"; cat >"$1.part"; chmod "$2" "$1.part"; mv "$1.part" "$1"';
-    const argv = ['sh', '-euc', script, 'copy', path, (mode & 0o7777).toString(8)];
-    const child = this.spawn(argv, { stdio: ['pipe', 'inherit', 'inherit'] });
-    createReadStream(hostPath).pipe(child.stdin!);
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject).once('close', resolve);
-    });
-    if (code !== 0) throw new CommandError(`copy of ${hostPath}`, { code: code ?? 1, stdout: '', stderr: '' });
+    await this.pipeFrom(['cat', hostPath], ['sh', '-euc', script, 'copy', path, mode.toString(8)]);
+  }
+
+  /** Lets a program in the host read what a program of this machine writes. */
+  async pipeFrom(source: readonly string[], argv: readonly string[]): Promise<void> {
+    const from = spawn(source[0]!, source.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+    const to = this.spawn(argv, { stdio: [from.stdout, 'ignore', 'inherit'] });
+    from.stdout.destroy(); // the two now have the pipe between them
+    const codes = await Promise.all([from, to].map(ended));
+    if (codes.some((code) => code !== 0)) {
+      throw new Error(`${this.name}: ${source.join(' ')} | ${argv.join(' ')}: exit codes ${codes.join(', ')}`);
+    }
   }
 
   /** Restarts it as an admin would; everything on disk stays. */
@@ -118,4 +122,10 @@ export class TestHost {
 
 function environment(options: { env?: Readonly<Record<string, string>> }): Record<string, string> {
   return { ...ENVIRONMENT, ...options.env };
+}
+
+function ended(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject).once('exit', resolve);
+  });
 }
