@@ -1,8 +1,9 @@
 /**
- * Builds dist/: the tree of files that a host gets (the program as one file, the small scripts, templates, units), and the same
- * as a tar file for the playbook. The same sources give the same bytes; files that did not change are not touched.
+ * Builds dist/: the tree of files that a host gets (the program as one file, the small scripts, templates, units), the same as a
+ * tar file for the playbook, and its checksums. The same sources give the same bytes; what did not change is not touched.
  */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -138,5 +139,7 @@ for (const [path, file] of files) write(join(dist, path), file);
 const date = Number(process.env['SOURCE_DATE_EPOCH'] ?? (git('log', '-1', '--format=%ct') || 0));
 const members = [...files].map(([path, file]) => tarMember(path, file, date));
 write(join(dist, 'appfleet.tar'), { bytes: Buffer.concat([...members, Buffer.alloc(1024)]), mode: 0o644 });
+const sums = [...files].map(([path, { bytes }]) => `${createHash('sha256').update(bytes).digest('hex')}  ${path}\n`);
+write(join(dist, 'appfleet.sha256'), { bytes: Buffer.from(sums.join('')), mode: 0o644 });
 const size = files.get(`${program}/appfleet.cjs`).bytes.length / 1e6;
 process.stdout.write(`build: ${options.out}/ has ${files.size} files, the program ${size.toFixed(1)} MB\n`);
