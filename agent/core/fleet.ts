@@ -32,46 +32,73 @@ const domainProblems = (sites: readonly SiteSpec[]): Problem[] => {
   );
 };
 
-/** x-app.service is the container of x, so nobody else can be called x-app. */
-const appNameProblems = (sites: readonly SiteSpec[]): Problem[] => {
-  const names = new Set(sites.map((site) => site.name));
-  return sites.flatMap((site): Problem[] => {
-    const other = site.name.endsWith('-app') ? site.name.slice(0, -'-app'.length) : '';
-    if (!names.has(other)) return [];
-    const message = `${siteUnit(site.name)} is the unit of ${other}'s container`;
-    return [{ file: site.file, message, hint: 'give the file another name and make this one an alias' }];
-  });
+interface Claim {
+  unit: string;
+  file: string;
+  /** What to say of it: the name itself needs no words. */
+  what: string;
+  hint: string;
+  section?: string;
+  key?: string;
+}
+
+const otherName = 'give the file another name';
+
+/** Units of the agent itself. */
+const ownUnits = ['appfleet.service', 'appfleet.socket'];
+
+/** `service x.sh stop` stops x.service (Debian's `service` strips .sh), so that unit must be the site's as well. */
+const shellClaims = (site: SiteSpec): Claim[] => {
+  if (!site.name.endsWith('.sh')) return [];
+  const unit = siteUnit(site.name.slice(0, -'.sh'.length));
+  return [{ unit, file: site.file, what: `\`service ${site.name} stop\` would stop ${unit}, and `, hint: otherName }];
 };
 
-const foreignProblems = (spec: Named, units: readonly string[], foreign: ReadonlySet<string>): Problem[] =>
-  units
-    .filter((unit) => foreign.has(unit))
-    .map((unit) => ({
-      file: spec.file,
-      message: `${unit} is already a unit of this host and not one of ours`,
-      hint: 'give the file another name',
-    }));
+const siteClaims = ({ name, file }: SiteSpec): Claim[] =>
+  [siteUnit(name), socketUnit(name), appUnit(name)].map((unit) => ({ unit, file, what: '', hint: otherName }));
 
-/** Names of services come before aliases, so that a new alias cannot take the unit of a running database. */
-const aliasProblems = (services: readonly ServiceSpec[], foreign: ReadonlySet<string>): Problem[] => {
-  const owners = new Map(services.map((service) => [service.name, service.file]));
-  return services.flatMap((service) =>
-    service.aliases.flatMap((alias): Problem[] => {
-      const owner = owners.get(alias);
-      const where = { file: service.file, section: 'service', key: 'aliases' };
-      if (owner !== undefined)
-        return [{ ...where, message: `${alias} already belongs to ${owner}`, hint: 'remove it from the aliases' }];
-      owners.set(alias, service.file);
-      if (!foreign.has(siteUnit(alias))) return [];
-      return [
-        {
-          ...where,
-          message: `${siteUnit(alias)} is already a unit of this host and not one of ours`,
-          hint: 'remove it from the aliases',
-        },
-      ];
-    }),
-  );
+const serviceClaims = ({ name, file }: ServiceSpec): Claim[] =>
+  [siteUnit(name), appUnit(name)].map((unit) => ({ unit, file, what: '', hint: otherName }));
+
+const aliasClaims = ({ aliases, file }: ServiceSpec): Claim[] =>
+  aliases.map((alias) => ({
+    unit: siteUnit(alias),
+    file,
+    what: '',
+    hint: `remove ${alias} from the aliases`,
+    section: 'service',
+    key: 'aliases',
+  }));
+
+/**
+ * Each unit belongs to one file. Names come before aliases, so that an alias never takes the unit of a running database, and
+ * `x` comes before `x-app`, which would be the unit of its container.
+ */
+const unitProblems = (
+  sites: readonly SiteSpec[],
+  services: readonly ServiceSpec[],
+  foreign: ReadonlySet<string>,
+): Problem[] => {
+  const owners = new Map<string, string>(ownUnits.map((unit) => [unit, 'the agent']));
+  // a second file for the same domain has its problem already
+  const unique = new Map(sites.toReversed().map((site) => [site.name, site]));
+  const byName = [...unique.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const claims = [
+    ...services.flatMap(serviceClaims),
+    ...byName.flatMap(siteClaims),
+    ...services.flatMap(aliasClaims),
+    ...byName.flatMap(shellClaims),
+  ];
+  return claims.flatMap(({ unit, what, ...where }): Problem[] => {
+    const owner = owners.get(unit);
+    if (owner === undefined && !foreign.has(unit)) {
+      owners.set(unit, where.file);
+      return [];
+    }
+    if (owner === where.file) return [];
+    const whose = owner === undefined ? 'is a unit of this host and not one of ours' : `belongs to ${owner}`;
+    return [{ ...where, message: `${what}${what === '' ? unit : 'that'} ${whose}` }];
+  });
 };
 
 const needsProblems = (
@@ -139,16 +166,13 @@ export const checkFleet = (
   const known = new Set([...orderedServices.map((service) => service.name), ...keptServices]);
   return [
     ...domainProblems(orderedSites),
-    ...appNameProblems(orderedSites),
-    ...orderedSites.flatMap((site) => [
-      ...foreignProblems(site, [siteUnit(site.name), socketUnit(site.name), appUnit(site.name)], foreignUnits),
-      ...needsProblems('site', { ...site, needs: site.container?.needs ?? [] }, services, known),
-    ]),
-    ...orderedServices.flatMap((service) => [
-      ...foreignProblems(service, [siteUnit(service.name), appUnit(service.name)], foreignUnits),
-      ...needsProblems('service', { ...service, needs: service.container.needs }, services, known),
-    ]),
-    ...aliasProblems(orderedServices, foreignUnits),
+    ...unitProblems(orderedSites, orderedServices, foreignUnits),
+    ...orderedSites.flatMap((site) =>
+      needsProblems('site', { ...site, needs: site.container?.needs ?? [] }, services, known),
+    ),
+    ...orderedServices.flatMap((service) =>
+      needsProblems('service', { ...service, needs: service.container.needs }, services, known),
+    ),
     ...cycleProblems(orderedServices),
   ];
 };

@@ -4,7 +4,6 @@ import type { FileKind, FreeSection, Key } from './keys.ts';
 import { didYouMean } from './nearest.ts';
 import type { Problem, SourceFile } from './problem.ts';
 import type { Runtime } from './spec.ts';
-import { shown } from './value.ts';
 
 export interface Form {
   /** The value, or its default; null when there is neither, or when it is wrong (then a problem says so). */
@@ -48,8 +47,13 @@ export const openForm = (source: SourceFile, kind: FileKind): Form => {
   const whole = source.text === null || text.problems.some((p) => p.line === undefined);
   let runtime: Runtime | undefined;
 
-  const refuseAt = (entry: Entry, message: string, hint?: string, key: string | undefined = entry.key): void => {
-    problems.push({ file: source.path, line: entry.line, section: sectionOf(entry.section), key, message, hint });
+  const refuseLine = ({ line, section }: Entry, message: string, hint?: string): Problem => {
+    const problem: Problem = { file: source.path, line, section: sectionOf(section), message, hint };
+    problems.push(problem);
+    return problem;
+  };
+  const refuseAt = (entry: Entry, message: string, hint?: string): void => {
+    refuseLine(entry, message, hint).key = entry.key;
   };
 
   const sortKey = (entry: Entry): void => {
@@ -62,13 +66,8 @@ export const openForm = (source: SourceFile, kind: FileKind): Form => {
 
   const sortFree = (entry: Entry, section: FreeSection): void => {
     const name = section.parseName(entry.key);
-    if (!name.ok)
-      return refuseAt(
-        entry,
-        name.message,
-        name.hint,
-        shown(entry.key) === `\`${entry.key}\`` && section.name !== 'env' ? entry.key : undefined,
-      );
+    // without the key: it may be a piece of a secret that was pasted in several lines
+    if (!name.ok) return void refuseLine(entry, name.message, name.hint);
     if (keyOf(kind, entry.key) !== undefined)
       return refuseAt(
         entry,
@@ -163,7 +162,8 @@ export const openForm = (source: SourceFile, kind: FileKind): Form => {
       }
     },
     refuse: (key, message, hint) => {
-      const entry = key === null ? undefined : taken.get(key.name);
+      const inSection = key === null ? [] : (free.get(key.section) ?? []);
+      const entry = key === null ? undefined : (inSection.find((each) => each.key === key.name) ?? taken.get(key.name));
       if (entry !== undefined) return refuseAt(entry, message, hint);
       problems.push({
         file: source.path,

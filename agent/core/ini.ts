@@ -75,7 +75,8 @@ const readKey = (text: string): { key: string } | Refusal => {
       hint: 'write the values in one line, with commas between',
     };
   // `__proto__` is what ini drops in silence
-  if (!/^[A-Za-z0-9_-]{1,255}$/.test(key) || key === '__proto__') return { message: `${shown(key)} cannot be a key` };
+  if (!/^[A-Za-z0-9_-]{1,255}$/.test(key) || key === '__proto__')
+    return { message: 'what stands before the `=` cannot be a key' };
   return { key };
 };
 

@@ -1,7 +1,7 @@
 /** The one table of everything an admin can write. Validation, `appfleet help` and the README's reference come from it. */
 import { command } from './command.ts';
 import { domains } from './domain.ts';
-import { absolutePath, page, root, volumes } from './path.ts';
+import { absolutePath, inside, page, root, volumes } from './path.ts';
 import { health, ready } from './readiness.ts';
 import {
   choice,
@@ -118,20 +118,19 @@ export const siteKeys = {
   }),
   root: site('root', {
     type: root,
-    runtimes: ['php-fpm', 'static'],
     required: ['php-fpm', 'static'],
-    help: 'Folder on the host with the site; nginx serves its files, php-fpm runs its .php files',
+    help: 'Folder on the host whose files nginx serves without waking anybody; php-fpm runs the .php files in it',
     example: '/srv/www/example.org',
   }),
   container_root: site('container_root', {
-    type: absolutePath,
+    type: inside,
     default: '/var/www/html',
     runtimes: ['php-fpm'],
     help: 'Where root is inside the container',
     example: '/var/www/html',
   }),
   pool_dir: site('pool_dir', {
-    type: absolutePath,
+    type: inside,
     default: '/usr/local/etc/php-fpm.d',
     runtimes: ['php-fpm'],
     help: "Folder of php-fpm's pool files inside the image; images made from Debian's packages have /etc/php/8.2/fpm/pool.d",

@@ -2,7 +2,8 @@
 import type { Volume } from './spec.ts';
 import { bad, good, type Parsed, shown, type ValueType } from './value.ts';
 
-const longestPath = 4096;
+/** In UTF-8 no more than the 4,096 bytes of a path in Linux and of a word in nginx. */
+const longestPath = 1000;
 const form = 'an absolute path';
 
 /** Letters of any language, digits, blanks and . _ ~ + @ = % - (nginx, for one, cannot write a `$` in a path at all). */
@@ -56,6 +57,22 @@ export const page: ValueType<string> = {
   parse: (text) => (text.endsWith('.html') ? parsePath(text) : bad(`${shown(text)} is not the path of an .html file`)),
 };
 
+const parseInside = (text: string): Parsed<string> => {
+  const path = parsePath(text);
+  if (!path.ok) return path;
+  if (path.value === '/') return bad('the whole file system of the container cannot be replaced', 'name a folder');
+  if (/^\/(proc|sys|dev|run\/appfleet)(\/|$)/.test(path.value))
+    return bad(`${shown(path.value)} is taken in every container`);
+  return path;
+};
+
+/** A place in a container that something can be mounted on. */
+export const inside: ValueType<string> = {
+  ...absolutePath,
+  form: 'an absolute path in the container',
+  parse: parseInside,
+};
+
 const parseVolume = (text: string): Parsed<Volume> => {
   const [host = '', container, mode = 'rw', ...rest] = text.split(':').map((part) => part.trim());
   if (container === undefined || rest.length > 0)
@@ -65,12 +82,9 @@ const parseVolume = (text: string): Parsed<Volume> => {
     return bad(`${shown(host)} is neither an absolute path nor the name of a Docker volume`, 'write the whole path');
   const from = host.startsWith('/') ? parsePath(host) : good(host);
   if (!from.ok) return from;
-  const to = parsePath(container);
+  const to = parseInside(container);
   if (!to.ok) return to;
-  if (from.value === '/' || to.value === '/')
-    return bad(`${shown(text)} is about a whole file system`, 'name a folder');
-  if (/^\/(proc|sys|dev|run\/appfleet)(\/|$)/.test(to.value))
-    return bad(`${shown(to.value)} is taken in every container`);
+  if (from.value === '/') return bad(`${shown(text)} would show the whole host to the container`, 'name a folder');
   return good({ host: from.value, container: to.value, readOnly: mode === 'ro' });
 };
 

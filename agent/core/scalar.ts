@@ -167,7 +167,7 @@ export const fileNames = listOf('files', {
   form: 'index.html',
   comment: true,
   parse: (text: string) =>
-    /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/.test(text)
+    /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(text)
       ? good(text)
       : bad(`${shown(text)} is not a plain file name`, 'write it like index.html'),
 });

@@ -3,7 +3,7 @@ import { parseSiteName } from './domain.ts';
 import { type Form, openForm } from './form.ts';
 import { fileKinds, siteKeys as keys } from './keys.ts';
 import type { Problem, SourceFile } from './problem.ts';
-import type { Runtime, SiteSpec } from './spec.ts';
+import type { ContainerSpec, Runtime, SiteSpec } from './spec.ts';
 import { shown } from './value.ts';
 
 /** A file's name without folder and `.ini`. */
@@ -49,9 +49,15 @@ const takeHealth = (form: Form, runtime: Runtime): SiteSpec['health'] => {
   return health;
 };
 
-const checkEnv = (form: Form, runtime: Runtime, env: Readonly<Record<string, string>>): void => {
-  if (runtime === 'node' && Object.hasOwn(env, 'PORT'))
+const checkContainer = (form: Form, runtime: Runtime, container: ContainerSpec, containerRoot: string): void => {
+  if (runtime === 'node' && Object.hasOwn(container.env, 'PORT'))
     form.refuse({ section: 'env', name: 'PORT' }, 'is set by appfleet', 'use the key `port` of [site]');
+  if (runtime === 'php-fpm' && container.volumes.some((volume) => volume.container === containerRoot))
+    form.refuse(
+      keys.volumes,
+      `${shown(containerRoot)} is where root already is`,
+      'leave that volume out, or set container_root',
+    );
 };
 
 /** The typed form of a site file, or every problem in it at once. The file's name is the domain. */
@@ -64,7 +70,8 @@ export const parseSite = (source: SourceFile): { spec: SiteSpec } | { problems: 
   const aliases = takeAliases(form, name);
   const dynamic = runtime !== 'static';
   const container = dynamic ? takeContainer(form, keys) : null;
-  if (container !== null && runtime !== null) checkEnv(form, runtime, container.env);
+  const containerRoot = form.takeOr(keys.container_root, '');
+  if (container !== null && runtime !== null) checkContainer(form, runtime, container, containerRoot);
   const spec: SiteSpec = {
     name,
     file: source.path,
@@ -73,7 +80,7 @@ export const parseSite = (source: SourceFile): { spec: SiteSpec } | { problems: 
     container,
     port: form.takeOr(keys.port, 0),
     root: form.take(keys.root),
-    containerRoot: form.takeOr(keys.container_root, ''),
+    containerRoot,
     poolDirectory: form.takeOr(keys.pool_dir, ''),
     index: form.takeOr(keys.index, []),
     idleSeconds: dynamic ? form.takeOr(keys.idle, 'never') : 'never',

@@ -28,10 +28,14 @@ export const parseHeaderName = (text: string): Parsed<string> => {
   return ownHeaders.has(text.toLowerCase()) ? bad(`${shown(text)} is set by nginx or the program itself`) : good(text);
 };
 
+/** nginx reads a word of 4,096 bytes at most, with the backslashes that quoting adds. */
+const longestHeader = 3900;
+
 export const parseHeaderValue = (text: string): Parsed<string> => {
   if (text === '') return bad('a header needs a value');
-  if (text.length > 4096) return bad('a header may have 4096 characters');
-  if (text.includes('$')) return bad('a header cannot contain `$`: nginx would take it for a variable');
+  if (text.length + (text.match(/["\\]/g)?.length ?? 0) > longestHeader)
+    return bad(`the value is longer than ${longestHeader} characters, which nginx could not read`);
+  if (text.includes('$')) return bad('the value holds a `$`, which nginx would take for a variable');
   return /^[\x20-\x7e]+$/.test(text) ? good(text) : bad('a header can contain only printable ASCII characters');
 };
 
