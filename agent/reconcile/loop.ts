@@ -1,3 +1,5 @@
+import type { Timers } from '../net/timers.ts';
+
 /**
  * When passes run.
  *
@@ -14,13 +16,6 @@ export interface LoopOptions {
   longestSeconds: number;
   intervalSeconds: number;
   timers: Timers;
-}
-
-/** The clock and its alarms, so that tests need not wait. */
-export interface Timers {
-  now(): number;
-  /** Runs `action` after so many seconds; the result cancels it. */
-  after(seconds: number, action: () => void): () => void;
 }
 
 export interface Loop {
@@ -40,12 +35,12 @@ export const createLoop = (options: LoopOptions): Loop => {
 
   const schedule = (seconds: number): void => {
     cancel?.();
-    cancel = stopped ? null : timers.after(Math.max(0, seconds), start);
+    cancel = stopped ? null : timers.after(Math.max(0, seconds) * 1000, start);
   };
 
   const next = (): void => {
     if (reasons.size === 0) return schedule(options.intervalSeconds);
-    const now = timers.now();
+    const now = timers.now() / 1000;
     schedule(Math.min(options.quietSeconds, first + options.longestSeconds - now));
   };
 
@@ -74,7 +69,7 @@ export const createLoop = (options: LoopOptions): Loop => {
   return {
     trigger: (reason) => {
       if (stopped) return;
-      if (reasons.size === 0) first = timers.now();
+      if (reasons.size === 0) first = timers.now() / 1000;
       reasons.add(reason);
       if (running === null) next();
     },

@@ -1,0 +1,27 @@
+/** What a command gets from main.ts: the outside world as values and functions, so that no command reads argv, the environment or a clock. */
+import type { Templates } from '../core/template.ts';
+import type { Host } from '../ports.ts';
+
+/** 0 in sync or done, 1 a site failed, 2 usage or configuration. */
+export type ExitCode = 0 | 1 | 2;
+
+export interface Context {
+  version: string;
+  /** Writes a line to standard output. */
+  print(line: string): void;
+  /** Writes a line to standard error. */
+  complain(line: string): void;
+  /** Standard output is a terminal: colours are welcome. */
+  colours: boolean;
+  /** Standard error is a terminal: progress is welcome. */
+  progress: boolean;
+  /** Columns of the terminal. */
+  width: number;
+  /** Connects to systemd, Docker and nginx at the first call. */
+  host(): Host;
+  templates(): Templates;
+  /** Seconds since the epoch. */
+  now(): number;
+  /** Seconds on a clock that nobody sets. */
+  steady(): number;
+}

@@ -1,0 +1,41 @@
+/** How each kind of step is carried out on the host. */
+import { openedMark, reloadMark } from '../core/names.ts';
+import type { Host, VhostChanges } from '../ports.ts';
+import type { Executors } from './apply.ts';
+
+/** The executors of one pass; `vhosts` are the changes that its `install-vhosts` step stands for. */
+export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (line: string) => void): Executors => ({
+  'pull-image': async ({ image, owners }) => {
+    try {
+      await host.containers.pull(image, onProgress);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return new Map(owners.map((owner) => [owner, reason]));
+    }
+  },
+  'write-file': async ({ file, change }) => {
+    // Written first and removed after the reload: a crash in between leaves it, and the next pass reloads.
+    if (file.isUnit && change === 'changed') await host.files.write({ path: reloadMark, text: '\n', mode: 0o644 });
+    await host.files.write(file);
+  },
+  'write-link': ({ link }) => host.files.link(link.path, link.target),
+  'reload-units': async () => {
+    await host.units.reload();
+    await host.files.remove(reloadMark);
+  },
+  open: async ({ owner, unit, wants }) => {
+    await host.units.start(unit);
+    await host.files.link(wants.path, wants.target);
+    await host.files.write({ path: openedMark(owner), text: '\n', mode: 0o644 });
+  },
+  'start-unit': ({ unit }) => host.units.start(unit),
+  'restart-unit': ({ unit }) => host.units.tryRestart(unit),
+  'install-vhosts': async () => {
+    const refusals = await host.web.install(vhosts);
+    return new Map(refusals.map(({ site, message }) => [site, message]));
+  },
+  'reload-web': () => host.web.reload(),
+  'stop-unit': ({ unit }) => host.units.stop(unit),
+  'remove-container': ({ container }) => host.containers.remove(container),
+  'remove-file': ({ path }) => host.files.remove(path),
+});

@@ -1,0 +1,192 @@
+/** Reads the admin's files into specs. A file with a problem makes only its own site or service invalid: that one keeps what it has. */
+import { parseSiteName } from '../core/domain.ts';
+import { parseEnvFile } from '../core/envfile.ts';
+import { checkFleet } from '../core/fleet.ts';
+import { mark, paths, unitPath } from '../core/names.ts';
+import type { Problem, SourceFile } from '../core/problem.ts';
+import { parseSecrets, rootPassword } from '../core/secrets.ts';
+import { parseService } from '../core/service.ts';
+import { parseSettings } from '../core/settings.ts';
+import { parseSite, stem } from '../core/site.ts';
+import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';
+import type { Snippet, Snippets } from '../core/vhost.ts';
+import { messageOf } from '../errors.ts';
+import type { Files } from '../ports.ts';
+
+export type Environment = Readonly<Record<string, string>>;
+
+export interface Fleet {
+  sites: readonly SiteSpec[];
+  services: readonly ServiceSpec[];
+  settings: Settings;
+  problems: readonly Problem[];
+  /** Names whose file, or what it refers to, cannot be used now. */
+  keep: ReadonlySet<string>;
+  /** The whole environment of each container, by name. */
+  environments: ReadonlyMap<string, Environment>;
+  snippets: ReadonlyMap<string, Snippets<Snippet>>;
+  /** Something refers to the file of secrets and it has no root password yet. */
+  needsSecret: boolean;
+}
+
+/** The name that a file is about, whatever is in it. */
+const nameOf = (file: string): string => {
+  const name = parseSiteName(stem(file));
+  return name.ok ? name.value : stem(file);
+};
+
+type Parsed<T> = { spec: T } | { problems: Problem[] };
+
+/** Keeps the last result for each path, so that a pass over 1,000 unchanged files parses none. */
+const remember = <T>(parse: (source: SourceFile) => T): ((source: SourceFile) => T) => {
+  const known = new Map<string, { source: SourceFile; result: T }>();
+  return (source) => {
+    const last = known.get(source.path);
+    if (last?.source.text === source.text && last.source.unreadable === source.unreadable) return last.result;
+    const result = parse(source);
+    known.set(source.path, { source, result });
+    return result;
+  };
+};
+
+const readSource = async (files: Files, path: string): Promise<SourceFile> => {
+  try {
+    const text = await files.read(path);
+    return text === null ? { path, text, unreadable: 'there is no such file' } : { path, text };
+  } catch (error) {
+    return { path, text: null, unreadable: messageOf(error) };
+  }
+};
+
+const readFolder = async (files: Files, folder: string): Promise<SourceFile[]> => {
+  const names = (await files.list(folder)).filter((name) => name.endsWith('.ini') && !name.startsWith('.')).sort();
+  const sources: SourceFile[] = [];
+  for (const name of names) sources.push(await readSource(files, `${folder}/${name}`));
+  return sources;
+};
+
+const systemUnitFolders = ['/usr/lib/systemd/system', '/lib/systemd/system'];
+
+/** Unit files of this host that are not ours. */
+const foreignUnits = async (files: Files, wanted: ReadonlySet<string>): Promise<Set<string>> => {
+  const foreign = new Set<string>();
+  for (const folder of systemUnitFolders)
+    for (const unit of await files.list(folder)) if (wanted.has(unit)) foreign.add(unit);
+  for (const unit of await files.list(paths.units)) {
+    if (!wanted.has(unit)) continue;
+    // A link of ours points to a file of ours, so reading through it tells.
+    const text = await files.read(unitPath(unit)).catch(() => '');
+    if (text !== null && !text.includes(mark)) foreign.add(unit);
+  }
+  return foreign;
+};
+
+const unitsOf = (name: string): string[] => [`${name}.service`, `${name}.socket`, `${name}-app.service`];
+
+/** Reads everything below /etc/appfleet. The returned function remembers what it parsed. */
+export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
+  const site = remember<Parsed<SiteSpec>>(parseSite);
+  const service = remember<Parsed<ServiceSpec>>(parseService);
+  const settingsOf = remember(parseSettings);
+  const envOf = remember(parseEnvFile);
+  const secretsOf = remember(parseSecrets);
+  let lastSettings: Settings | null = null;
+
+  const readSettings = async (problems: Problem[]): Promise<Settings> => {
+    const text = await files.read(paths.settings).catch(() => null);
+    const parsed = settingsOf({ path: paths.settings, text: text ?? '' });
+    if ('settings' in parsed) lastSettings = parsed.settings;
+    else problems.push(...parsed.problems);
+    if (lastSettings !== null) return lastSettings;
+    const defaults = parseSettings({ path: paths.settings, text: '' });
+    if ('settings' in defaults) return defaults.settings;
+    throw new TypeError('the defaults of the settings do not parse');
+  };
+
+  /** Variables of a container's env_file, or the problems that keep it from being used. */
+  const readEnvFile = async (
+    path: string,
+  ): Promise<{ env: Environment; needsSecret: boolean } | { problems: Problem[] }> => {
+    const source = await readSource(files, path);
+    if (path !== paths.secrets) {
+      const parsed = envOf(source);
+      return 'env' in parsed ? { env: parsed.env, needsSecret: false } : parsed;
+    }
+    if (source.text === null && source.unreadable === 'there is no such file') return { env: {}, needsSecret: true };
+    const parsed = secretsOf(source);
+    if ('problems' in parsed) return parsed;
+    return { env: parsed.secrets, needsSecret: parsed.secrets[rootPassword] === undefined };
+  };
+
+  return async () => {
+    const problems: Problem[] = [];
+    const keep = new Set<string>();
+    const settings = await readSettings(problems);
+    const refuse = (file: string, found: readonly Problem[]): void => {
+      problems.push(...found);
+      keep.add(nameOf(file));
+    };
+    const sites: SiteSpec[] = [];
+    for (const source of await readFolder(files, paths.sites)) {
+      const parsed = site(source);
+      if ('spec' in parsed) sites.push(parsed.spec);
+      else refuse(source.path, parsed.problems);
+    }
+    const services: ServiceSpec[] = [];
+    for (const source of await readFolder(files, paths.services)) {
+      const parsed = service(source);
+      if ('spec' in parsed) services.push(parsed.spec);
+      else refuse(source.path, parsed.problems);
+    }
+
+    const wanted = new Set([...sites, ...services].flatMap(({ name }) => unitsOf(name)));
+    for (const { aliases } of services) for (const alias of aliases) wanted.add(`${alias}.service`);
+    const between = checkFleet(sites, services, await foreignUnits(files, wanted), keep);
+    for (const problem of between) refuse(problem.file, [problem]);
+
+    const environments = new Map<string, Environment>();
+    let needsSecret = false;
+    const resolve = async (name: string, container: ContainerSpec | null): Promise<void> => {
+      if (container === null || container.envFile === null) return void environments.set(name, container?.env ?? {});
+      const read = await readEnvFile(container.envFile);
+      if ('problems' in read) {
+        problems.push(...read.problems);
+        keep.add(name);
+      } else {
+        needsSecret ||= read.needsSecret;
+        environments.set(name, { ...read.env, ...container.env });
+      }
+    };
+    for (const { name, container } of [...sites, ...services]) await resolve(name, container);
+
+    const snippets = new Map<string, Snippets<Snippet>>();
+    const present = new Set(await files.list(paths.snippets));
+    const snippet = async (name: string): Promise<Snippet | null> => {
+      if (!present.has(name)) return null;
+      const source = await readSource(files, `${paths.snippets}/${name}`);
+      if (source.text === null) problems.push({ file: source.path, message: source.unreadable ?? 'cannot be read' });
+      return source.text === null ? null : { file: source.path, text: source.text };
+    };
+    for (const { name } of sites)
+      snippets.set(name, {
+        server: await snippet(`${name}.conf`),
+        location: await snippet(`${name}_location.conf`),
+      });
+
+    return {
+      sites: sites.filter(({ name }) => !keep.has(name)),
+      services: services.filter(({ name }) => !keep.has(name)),
+      settings,
+      problems: unique(problems),
+      keep,
+      environments,
+      snippets,
+      needsSecret,
+    };
+  };
+};
+
+/** One file can be read for many containers; its problems are told once. */
+const unique = (problems: readonly Problem[]): Problem[] => [
+  ...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values(),
+];

@@ -1,0 +1,137 @@
+/** What is on the host now, of what is ours. */
+import type { Member } from '../core/desired.ts';
+import {
+  appUnit,
+  mark,
+  openedMark,
+  paths,
+  reloadMark,
+  siteUnit,
+  socketUnit,
+  startDirectory,
+  unitPath,
+} from '../core/names.ts';
+import type { ObservedState } from '../core/plan.ts';
+import type { Host, VhostChanges } from '../ports.ts';
+
+type Active = ObservedState['units'] extends ReadonlyMap<string, infer A> ? A : never;
+
+export interface Observation {
+  state: ObservedState;
+  vhosts: VhostChanges;
+  /** Whose a generated path is; null when it is nobody's that we know. */
+  ownerOf: (path: string) => string | null;
+}
+
+const baseOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** Finds the owner of a path by its name: `known` are all names that ever had files here. */
+const ownerFinder =
+  (known: ReadonlySet<string>, aliases: ReadonlyMap<string, string>) =>
+  (path: string): string | null => {
+    const start = `${paths.state}/start/`;
+    if (path.startsWith(start)) return path.slice(start.length).split('/')[0] ?? null;
+    const alias = aliases.get(path);
+    const stem = (alias ?? baseOf(path)).replace(/^.*\//, '').replace(/\.(service|socket)$/, '');
+    if (known.has(stem)) return stem;
+    const site = stem.replace(/-app$/, '');
+    return known.has(site) ? site : null;
+  };
+
+/** Reads the host. The order matters: units before containers, so that a container seen running with its unit down was started by hand. */
+export const observe = async (
+  host: Host,
+  members: readonly Member[],
+  keep: ReadonlySet<string>,
+  candidates: Parameters<Host['web']['compare']>[0],
+  shared: string,
+): Promise<Observation> => {
+  const { files } = host;
+  const texts = new Map<string, string>();
+  const links = new Map<string, string>();
+  const foreign = new Set<string>();
+
+  const started = await files.list(`${paths.state}/start`);
+  const known = new Set([...started, ...members.map(({ name }) => name), ...keep]);
+  const desired = new Set(members.flatMap((member) => member.files.map(({ path }) => path)));
+  for (const path of desired) {
+    const text = await files.read(path);
+    if (text !== null) texts.set(path, text);
+  }
+
+  const aliases = new Map<string, string>();
+  for (const member of members) for (const link of member.links) aliases.set(link.path, link.target);
+  for (const unit of await files.list(paths.units)) {
+    const path = unitPath(unit);
+    if (texts.has(path) || !/\.(service|socket)$/.test(unit) || unit.startsWith('appfleet')) continue;
+    const target = await files.readLink(path);
+    if (target !== null) {
+      const real = target.startsWith('/') ? target : unitPath(target);
+      const text = texts.get(real) ?? (await files.read(real).catch(() => null));
+      if (text?.includes(mark) === true) {
+        links.set(path, target);
+        aliases.set(path, target);
+      } else if (aliases.has(path)) foreign.add(path);
+      continue;
+    }
+    const text = await files.read(path).catch(() => null);
+    if (text?.startsWith(`# ${mark}`) === true) texts.set(path, text);
+    else if (aliases.has(path)) foreign.add(path);
+  }
+  const ownerOf = ownerFinder(known, aliases);
+
+  const wanted = new Set(members.map(({ name }) => name));
+  for (const link of await files.list(paths.wants)) {
+    const path = `${paths.wants}/${link}`;
+    const owner = ownerOf(path);
+    if (owner === null || wanted.has(owner)) continue;
+    const target = await files.readLink(path);
+    if (target !== null) links.set(path, target);
+  }
+  for (const name of started) {
+    if (wanted.has(name) || keep.has(name)) continue;
+    for (const file of await files.list(startDirectory(name))) texts.set(`${startDirectory(name)}/${file}`, '');
+    texts.set(startDirectory(name), '');
+  }
+
+  const opened = new Set<string>();
+  for (const { name } of members) if ((await files.read(openedMark(name))) !== null) opened.add(name);
+
+  const units = new Map<string, Active>();
+  for (const unit of await host.units.list(unitPatterns)) units.set(unit.name, unit.active);
+  const containers = await host.containers.list();
+
+  const images = new Set(members.flatMap(({ image }) => (image === null ? [] : [image])));
+  const missingImages = new Set<string>();
+  await Promise.all(
+    [...images].map(async (image) => {
+      if (!(await host.containers.hasImage(image))) missingImages.add(image);
+    }),
+  );
+  const vhosts = await host.web.compare(candidates, shared, keep);
+  return {
+    ownerOf,
+    vhosts,
+    state: {
+      files: texts,
+      links,
+      foreign,
+      units,
+      containers,
+      missingImages: new Set([...missingImages].sort()),
+      opened,
+      unitsChanged: (await files.read(reloadMark)) !== null,
+      vhosts: {
+        change: vhosts.change.map(({ site }) => site),
+        remove: vhosts.remove,
+        shared: vhosts.shared !== null,
+      },
+      webNeedsReload: await host.web.needsReload(),
+    },
+  };
+};
+
+/** Every unit that can be ours: names of services have no dot, so nothing narrower is right. */
+const unitPatterns = ['*.service', '*.socket'];
+
+export const unitsOfMember = (name: string): string[] => [siteUnit(name), socketUnit(name), appUnit(name)];

@@ -1,0 +1,113 @@
+/** One pass: read the files, make the desired state, observe, plan, and (unless only asked what would happen) apply. */
+import { desiredService, desiredSite, type Member } from '../core/desired.ts';
+import { paths } from '../core/names.ts';
+import { planChanges, type Step } from '../core/plan.ts';
+import type { Problem } from '../core/problem.ts';
+import { withRootPassword } from '../core/secrets.ts';
+import type { ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';
+import type { Templates } from '../core/template.ts';
+import { renderShared, vhostCandidate, type VhostCandidate } from '../core/vhost.ts';
+import { messageOf } from '../errors.ts';
+import type { Host, VhostRefusal } from '../ports.ts';
+import { applyPlan, type ApplyOptions, type StepResult } from './apply.ts';
+import { createExecutors } from './execute.ts';
+import { createFleetReader, type Environment, type Fleet } from './fleet.ts';
+import { observe } from './observe.ts';
+
+export interface Report {
+  fleet: Fleet;
+  problems: readonly Problem[];
+  /** Vhosts that nginx refused and that stand refused. */
+  refusals: readonly VhostRefusal[];
+  plan: readonly Step[];
+  results: readonly StepResult[];
+}
+
+export interface Reconciler {
+  /** What a pass would do, without doing it. */
+  plan(): Promise<{ fleet: Fleet; problems: readonly Problem[]; steps: readonly Step[] }>;
+  apply(options: ApplyOptions & { onProgress: (line: string) => void }): Promise<Report>;
+}
+
+/** Remembers what was made from the same objects, so that a pass over 1,000 unchanged sites renders none. */
+const rendered = <S extends object, R>(make: (spec: S, key: string) => R): ((spec: S, key: string) => R) => {
+  const known = new WeakMap<S, { key: string; result: R }>();
+  return (spec, key) => {
+    const last = known.get(spec);
+    if (last?.key === key) return last.result;
+    const result = make(spec, key);
+    known.set(spec, { key, result });
+    return result;
+  };
+};
+
+export const createReconciler = (host: Host, templates: Templates, newPassword: () => string): Reconciler => {
+  const readFleet = createFleetReader(host.files);
+  const site = rendered((spec: SiteSpec, key: string): Member => {
+    const { env, settings } = JSON.parse(key) as { env: Environment; settings: Settings };
+    return desiredSite(spec, env, settings, templates);
+  });
+  const service = rendered((spec: ServiceSpec, key: string): Member =>
+    desiredService(spec, (JSON.parse(key) as { env: Environment }).env, templates),
+  );
+  const vhosts = new WeakMap<SiteSpec, { key: string; candidate: VhostCandidate }>();
+
+  const look = async () => {
+    const fleet = await readFleet();
+    const { settings } = fleet;
+    const facts = await host.web.facts();
+    const problems = [...fleet.problems];
+    const keep = new Set(fleet.keep);
+    const members: Member[] = [];
+    const candidates: VhostCandidate[] = [];
+    // A value that passed the parser and still cannot be written is our mistake; it must not cost the other sites anything.
+    const guard = (spec: SiteSpec | ServiceSpec, make: () => void): void => {
+      try {
+        make();
+      } catch (error) {
+        problems.push({ file: spec.file, message: messageOf(error) });
+        keep.add(spec.name);
+      }
+    };
+    for (const spec of fleet.services)
+      guard(spec, () => members.push(service(spec, JSON.stringify({ env: fleet.environments.get(spec.name) }))));
+    const factsKey = JSON.stringify([facts.version, facts.ipv6, settings]);
+    for (const spec of fleet.sites)
+      guard(spec, () => {
+        const member = site(spec, JSON.stringify({ env: fleet.environments.get(spec.name), settings }));
+        const snippets = fleet.snippets.get(spec.name) ?? { server: null, location: null };
+        const key = factsKey + JSON.stringify(snippets);
+        const known = vhosts.get(spec);
+        const candidate =
+          known?.key === key ? known.candidate : vhostCandidate(spec, facts, snippets, settings, templates);
+        vhosts.set(spec, { key, candidate });
+        members.push(member);
+        candidates.push(candidate);
+      });
+    const shared = renderShared(settings, facts, templates);
+    const observed = await observe(host, members, keep, candidates, shared);
+    const steps = planChanges({ members, keep }, observed.state, observed.ownerOf);
+    return { fleet, problems, steps, vhosts: observed.vhosts };
+  };
+
+  /** The database's root password is made before anything that needs it is. */
+  const ensureSecret = async (fleet: Fleet): Promise<boolean> => {
+    if (!fleet.needsSecret) return false;
+    const text = await host.files.read(paths.secrets);
+    await host.files.write({ path: paths.secrets, text: withRootPassword(text, newPassword()), mode: 0o600 });
+    return true;
+  };
+
+  return {
+    plan: async () => {
+      const { fleet, problems, steps } = await look();
+      return { fleet, problems, steps };
+    },
+    apply: async ({ onProgress, ...options }) => {
+      if (await ensureSecret(await readFleet())) onProgress(`made a database root password in ${paths.secrets}`);
+      const { fleet, problems, steps, vhosts: changes } = await look();
+      const results = await applyPlan(steps, createExecutors(host, changes, onProgress), options);
+      return { fleet, problems, refusals: await host.web.refusals(), plan: steps, results };
+    },
+  };
+};

@@ -1,0 +1,48 @@
+/** In which state a site is, from what systemd and the switch say. Nothing is remembered. */
+import type { ActiveState } from '../ports.ts';
+
+export type SiteState = 'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served';
+
+/** What units/launch leaves behind when a start failed or the container ended with an error. */
+export interface Failure {
+  count: number;
+  reason: string;
+}
+
+/** Reads the file `failed`: failures in a row, uptime of the next try, reason. */
+export const parseFailure = (text: string | null): Failure | null => {
+  const match = /^(\d+) [\d.]+ (.*)$/m.exec(text ?? '');
+  return match === null ? null : { count: Number(match[1]), reason: match[2] ?? '' };
+};
+
+export interface StateFacts {
+  /** Whether the member has a container; a static site has none. */
+  container: boolean;
+  facade: ActiveState | undefined;
+  app: ActiveState | undefined;
+  failure: Failure | null;
+}
+
+export const stateOf = ({ container, facade, app, failure }: StateFacts): SiteState => {
+  const open = facade === 'active' || facade === 'activating' || facade === 'reloading';
+  if (!container) return open ? 'served' : 'stopped';
+  if (app === 'deactivating') return 'sleeping';
+  if (app === 'activating') return failure !== null && failure.count > 1 ? 'failed' : 'waking';
+  if (!open) return 'stopped';
+  if (app === 'active' || app === 'reloading') return 'awake';
+  return app === 'failed' || failure !== null ? 'failed' : 'asleep';
+};
+
+/** One start, as units/launch appends it to the file `wakes`. */
+export interface Wake {
+  /** Seconds since boot. */
+  at: number;
+  /** Seconds until the container took requests. */
+  seconds: number;
+}
+
+export const parseWakes = (text: string | null): Wake[] =>
+  (text ?? '').split('\n').flatMap((line) => {
+    const match = /^([\d.]+) ([\d.]+)$/.exec(line);
+    return match === null ? [] : [{ at: Number(match[1]), seconds: Number(match[2]) }];
+  });
