@@ -108,7 +108,7 @@ export const createBus = (options: BusOptions = {}): Bus => {
     });
 
   const run = async (): Promise<void> => {
-    const backoff = createBackoff(50, 5_000);
+    const backoff = createBackoff(50, 1_000);
     while (!closed) {
       const stood = await live().catch((error: unknown) => {
         trouble = error;

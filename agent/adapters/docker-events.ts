@@ -30,7 +30,7 @@ export const followLines = (options: {
   onLine: (line: string) => void;
 }): (() => void) => {
   const { open, timers, onOpen, onLine } = options;
-  const backoff = createBackoff(50, 5_000);
+  const backoff = createBackoff(50, 1_000);
   const abort = new AbortController();
   let callOff = (): void => undefined;
 
