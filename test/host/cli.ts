@@ -2,13 +2,14 @@ import { constants } from 'node:os';
 import { parseArgs } from 'node:util';
 import { buildImages } from '../images/build.ts';
 import { attachHost, bootHost } from './boot.ts';
+import { isAlive } from './process-id.ts';
 import { defaultHostName, parseRelease } from './release.ts';
 import { isRunning, knownHosts, readState } from './state.ts';
 import { tearDown } from './teardown.ts';
 
 const USAGE = `usage: host up [--release 13|12] [--name NAME] [--no-images]
        host run [--name NAME] -- COMMAND...
-       host down
+       host down [--name NAME | --all]
        host status`;
 
 const log = (line: string) => void process.stderr.write(`${line}\n`);
@@ -50,8 +51,16 @@ async function run(args: string[]): Promise<number> {
   });
 }
 
-function down(): number {
-  for (const name of knownHosts()) {
+function down(args: string[]): number {
+  const { values } = parseArgs({ args, options: { name: { type: 'string' }, all: { type: 'boolean' } } });
+  const names = values.name === undefined ? knownHosts() : [values.name];
+  for (const name of names) {
+    const state = readState(name);
+    // A host that some test run uses right now is not lightly taken from under it.
+    if (values.name === undefined && !values.all && state && !state.keep && isAlive(state.booter)) {
+      log(`host ${name} belongs to process ${state.booter.pid}, which runs: left alone (--all takes it too)`);
+      continue;
+    }
     tearDown(name);
     log(`host ${name} is gone`);
   }
@@ -80,7 +89,7 @@ const [verb, ...args] = process.argv.slice(2);
 const verbs: Readonly<Record<string, () => number | Promise<number>>> = {
   up: () => up(args),
   run: () => run(args),
-  down,
+  down: () => down(args),
   status,
 };
 try {

@@ -37,6 +37,9 @@ account() {
 # first_sql ROOT-PASSWORD-AS-HEX
 first_sql() {
   root=$(printf root | hex) name=$(setting DATABASE | hex) user=$(setting USER | hex)
+  # mariadb-install-db also lets root in from the machine it ran on, without a password.
+  echo "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';"
+  echo "DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';"
   echo 'FLUSH PRIVILEGES;' # --bootstrap starts without the tables of accounts
   account ALTER "$root" localhost "$1"
   account CREATE "$root" % "$1"

@@ -18,8 +18,8 @@ case "$1" in
         tar -xf - --no-overwrite-dir
       echo >&2 "Complete! WordPress has been successfully copied to $PWD"
     fi
-    if [ ! -s wp-config.php ]; then
-      echo >&2 "No 'wp-config.php' found in $PWD, but 'WORDPRESS_...' variables decide it: writing one"
+    if [ ! -s wp-config.php ] && env | grep -q '^WORDPRESS_'; then
+      echo >&2 "No 'wp-config.php' found in $PWD, but 'WORDPRESS_...' variables supplied; copying 'wp-config-docker.php'"
       # Each "put your unique phrase here" becomes a phrase of its own.
       awk '
         /put your unique phrase here/ {
