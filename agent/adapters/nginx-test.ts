@@ -1,5 +1,5 @@
 /** Finds out which vhosts nginx accepts, without touching what is installed. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { quoteNginx } from '../core/nginx-quote.ts';
 import { AppFleetError } from '../errors.ts';
@@ -110,17 +110,17 @@ const testSet = async (
 };
 
 /** Nobody in the set is to blame: throws for the admin's own files, or for our shared file among them. */
-const blameOthers = async (run: Run, at: TestPlace, shared: string): Promise<void> => {
+const blameOthers = async (run: Run, at: TestPlace, shared: string, foreign: readonly string[]): Promise<void> => {
   const alone = await testSet(run, at, shared, null);
   if (alone !== null)
     throw new AppFleetError('AF_NGINX', `nginx refuses its own configuration: ${place(alone)}${alone.message}`, {
       hint: 'that file is not App Fleet\'s; repair it, "nginx -t" says whether it is right',
     });
-  const together = await testSet(run, at, shared, []);
+  const together = await testSet(run, at, shared, foreign);
   if (together !== null)
     throw new AppFleetError(
       'AF_NGINX',
-      `nginx refuses App Fleet's ${at.shared} beside its own configuration: ${place(together)}${together.message}`,
+      `nginx refuses ${at.shared} beside its own configuration: ${place(together)}${together.message}`,
       { hint: hintFor(together.message) },
     );
 };
@@ -159,17 +159,19 @@ const addGroup = async (
 };
 
 /**
- * Leaves each contestant with the best variant that nginx accepts together with those of all others, as its first.
+ * Leaves each contestant with the best variant that nginx accepts together with those of all others, as its first. `foreign` are
+ * files in our folder that are not ours and stay in any case.
  * Throws AF_NGINX when nginx refuses files that are not of ours, or our shared file.
  */
 export const settle = async (
   run: Run,
   at: TestPlace,
   shared: string,
+  foreign: readonly string[],
   contestants: readonly Contestant[],
 ): Promise<void> => {
-  const test = (set: readonly Contestant[]): Promise<Verdict | null> => testSet(run, at, shared, pathsOf(set));
-  mkdirSync(at.folder, { recursive: true, mode: 0o700 });
+  const test = (set: readonly Contestant[]): Promise<Verdict | null> =>
+    testSet(run, at, shared, [...foreign, ...pathsOf(set)]);
   for (;;) {
     const verdict = await test(contestants);
     if (verdict === null) return;
@@ -177,7 +179,7 @@ export const settle = async (
     if (culprits.length === 0) break;
     for (const culprit of culprits) refuse(culprit, verdict);
   }
-  await blameOthers(run, at, shared);
+  await blameOthers(run, at, shared, foreign);
   // Those who stayed as they were come first, so that who is added to them is to blame.
   const [settled, fresh] = [true, false].map((old) =>
     contestants.filter(({ variants }) => (variants[0]?.kind === 'installed') === old),
