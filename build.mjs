@@ -4,7 +4,8 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -39,15 +40,20 @@ const version = () => {
   return `${version}+g${revision}${dirty}`;
 };
 
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  write: false,
+  platform: 'node',
+  target: 'node20',
+  logLevel: 'error',
+};
+
 const bundle = async (version) => {
   const stub = join(root, 'stubs/empty.cjs');
   const { outputFiles } = await build({
-    absWorkingDir: root,
+    ...common,
     entryPoints: [options.entry],
-    bundle: true,
-    write: false,
-    platform: 'node',
-    target: 'node20',
     format: 'cjs',
     banner: { js: '#!/usr/bin/env node' },
     define: { APPFLEET_VERSION: JSON.stringify(version) },
@@ -61,9 +67,18 @@ const bundle = async (version) => {
       '@grpc/proto-loader': stub,
       usocket: join(root, 'stubs/usocket/index.js'),
     },
-    logLevel: 'warning',
   });
   return outputFiles[0].contents;
+};
+
+/** The settings file of a new host: every key with its default, as comments. */
+const settings = async () => {
+  const { outputFiles } = await build({ ...common, entryPoints: ['agent/core/keys.ts'], format: 'esm' });
+  const url = `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`;
+  const { fileKinds } = await import(url);
+  const { section, keys } = fileKinds.settings;
+  const lines = Object.values(keys).map((key) => `; ${key.help}.\n;${key.name} = ${key.default}\n`);
+  return [`; Settings of the App Fleet agent. The values shown are the defaults.\n[${section}]\n`, ...lines].join('\n');
 };
 
 /** Everything that a host gets: path below / -> bytes and mode. */
@@ -76,6 +91,7 @@ const tree = async () => {
   };
 
   put(`${program}/appfleet.cjs`, await bundle(version()), 0o755);
+  put(`${program}/appfleet.ini`, await settings());
   put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
   for (const script of ['launch', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);
   put(`${program}/node-preload.cjs`, source('units/node-preload.cjs'));
@@ -132,10 +148,15 @@ const tarMember = (path, { bytes, mode }, date) => {
 
 if (!existsSync(resolve(root, options.entry))) fail(`${options.entry} is missing`);
 
-const files = new Map([...(await tree())].sort(([a], [b]) => (a < b ? -1 : 1)));
+const built = await tree().catch((error) =>
+  fail(error.errors ? 'the program does not compile (see above)' : error.stack),
+);
+const files = new Map([...built].sort(([a], [b]) => (a < b ? -1 : 1)));
 for (const path of [...walk(join(dist, 'usr')), ...walk(join(dist, 'etc'))])
   if (!files.has(relative(dist, path))) rmSync(path);
 for (const [path, file] of files) write(join(dist, path), file);
+// package.json's `bin`
+if (!existsSync(join(dist, 'appfleet.cjs'))) symlinkSync(`${program}/appfleet.cjs`, join(dist, 'appfleet.cjs'));
 const date = Number(process.env['SOURCE_DATE_EPOCH'] ?? (git('log', '-1', '--format=%ct') || 0));
 const members = [...files].map(([path, file]) => tarMember(path, file, date));
 write(join(dist, 'appfleet.tar'), { bytes: Buffer.concat([...members, Buffer.alloc(1024)]), mode: 0o644 });
