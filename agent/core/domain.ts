@@ -31,7 +31,7 @@ const toAscii = (text: string): Parsed<string> => {
   if (ascii === '') return bad(`${shown(text)} is not a domain`);
   const lower = text.toLowerCase();
   const top = ascii.slice(ascii.lastIndexOf('.') + 1);
-  if (/^(\d+|0x[0-9a-f]*)$/.test(top) || (/^[\0-\x7f]*$/.test(text) && ascii !== lower))
+  if (/(^|\.)\p{N}+$/u.test(text) || /^(\d+|0x[0-9a-f]*)$/.test(top) || (/^[\0-\x7f]*$/.test(text) && ascii !== lower))
     return bad(`${shown(text)} is an address, not a domain`, 'use a name');
   return good(ascii);
 };

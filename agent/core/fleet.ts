@@ -70,6 +70,17 @@ const aliasClaims = ({ aliases, file }: ServiceSpec): Claim[] =>
     key: 'aliases',
   }));
 
+const claimsOf = (sites: readonly SiteSpec[], services: readonly ServiceSpec[]): Claim[] => [
+  ...services.flatMap(serviceClaims),
+  ...sites.flatMap(siteClaims),
+  ...services.flatMap(aliasClaims),
+  ...sites.flatMap(shellClaims),
+];
+
+/** Every unit that these files ask for; whose of them the host has already is what checkFleet wants to know. */
+export const claimedUnits = (sites: readonly SiteSpec[], services: readonly ServiceSpec[]): ReadonlySet<string> =>
+  new Set(claimsOf(sites, services).map((claim) => claim.unit));
+
 /**
  * Each unit belongs to one file. Names come before aliases, so that an alias never takes the unit of a running database, and
  * `x` comes before `x-app`, which would be the unit of its container.
@@ -83,13 +94,7 @@ const unitProblems = (
   // a second file for the same domain has its problem already
   const unique = new Map(sites.toReversed().map((site) => [site.name, site]));
   const byName = [...unique.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const claims = [
-    ...services.flatMap(serviceClaims),
-    ...byName.flatMap(siteClaims),
-    ...services.flatMap(aliasClaims),
-    ...byName.flatMap(shellClaims),
-  ];
-  return claims.flatMap(({ unit, what, ...where }): Problem[] => {
+  return claimsOf(byName, services).flatMap(({ unit, what, ...where }): Problem[] => {
     const owner = owners.get(unit);
     if (owner === undefined && !foreign.has(unit)) {
       owners.set(unit, where.file);

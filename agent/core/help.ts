@@ -20,7 +20,7 @@ const requiredBy = (key: Key<unknown>): string =>
       ? 'required'
       : `required for ${key.required.join(', ')}`;
 
-const forRuntimes = (some: readonly Runtime[]): string => (same(some) ? '' : `only ${some.join(', ')}`);
+const forRuntimes = (some: readonly Runtime[]): string => (same(some) ? '' : `only for ${some.join(', ')}`);
 
 const wrap = (text: string, indent: string, width = 100): string => {
   const lines = [''];
@@ -67,12 +67,13 @@ const asText = (kind: FileKind): string =>
     ...kind.free.map(freeText),
   ].join('\n\n') + '\n';
 
+const sentence = (note: string): string => `${note.charAt(0).toUpperCase()}${note.slice(1)}.`;
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('*', '\\*');
 const code = (text: string): string => (text === '' ? '' : `\`${text.replaceAll('|', '\\|')}\``);
 
 const asMarkdown = (kind: FileKind): string => {
   const rows = Object.values(kind.keys).map((key) => {
-    const notes = [`${key.help}.`, requiredBy(key), forRuntimes(key.runtimes)].filter((note) => note !== '');
+    const notes = [key.help, requiredBy(key), forRuntimes(key.runtimes)].filter((note) => note !== '').map(sentence);
     return `| \`${key.name}\` | ${cell(key.type.form)} | ${cell(presetOf(key))} | ${code(key.example)} | ${cell(notes.join(' '))} |`;
   });
   const free = kind.free.map((section) => {

@@ -11,7 +11,7 @@ export interface ValueType<T> {
   choices?: readonly string[];
   /** Regular expression of the written form, for the JSON schema. */
   pattern?: string;
-  parse(text: string): Parsed<T>;
+  parse: (text: string) => Parsed<T>;
 }
 
 export const good = <T>(value: T): Parsed<T> => ({ ok: true, value });
