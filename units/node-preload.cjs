@@ -11,7 +11,8 @@ if (socket && port) {
   const listen = net.Server.prototype.listen;
   net.Server.prototype.listen = function (...args) {
     const [first] = args;
-    const options = typeof first === 'object' && first !== null && !first._handle && first.fd === undefined ? first : null;
+    const options =
+      typeof first === 'object' && first !== null && !first._handle && first.fd === undefined ? first : null;
     const wanted = options ? options.port : first;
     if (wanted === undefined || wanted === null || String(wanted) !== port) return listen.apply(this, args);
     servers.add(this);

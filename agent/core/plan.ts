@@ -29,6 +29,8 @@ export interface ObservedState {
   units: ReadonlyMap<string, Active>;
   containers: readonly ObservedContainer[];
   missingImages: ReadonlySet<string>;
+  /** Sites whose switch points to the container. */
+  switchedOn: ReadonlySet<string>;
   /** Names that were opened once. */
   opened: ReadonlySet<string>;
   /** Unit files changed and systemd has not read them again. */
@@ -44,6 +46,7 @@ export type Step =
   | { kind: 'reload-units'; owner: null }
   | { kind: 'open'; owner: string; unit: string; wants: DesiredLink }
   | { kind: 'start-unit'; owner: string; unit: string; why: string }
+  | { kind: 'turn-switch'; owner: string }
   | { kind: 'restart-unit'; owner: string; unit: string; why: string }
   | { kind: 'install-vhosts'; owner: null; change: readonly string[]; remove: readonly string[]; shared: boolean }
   | { kind: 'reload-web'; owner: null }
@@ -69,6 +72,8 @@ export const describeStep = (step: Step): string => {
       return `start and enable ${step.unit}`;
     case 'start-unit':
       return `start ${step.unit}: ${step.why}`;
+    case 'turn-switch':
+      return `turn the switch of ${step.owner} to its wake socket: its container is gone`;
     case 'restart-unit':
       return `restart ${step.unit}: ${step.why}`;
     case 'install-vhosts': {
@@ -125,6 +130,7 @@ const runSteps = (member: Member, observed: ObservedState, open: ReadonlySet<str
   if (member.kind === 'site' && isUp(facade) && isDown(observed.units.get(socketUnit(name))))
     if (isDown(observed.units.get(wakeUnit(name))))
       start(socketUnit(name), 'the site is open but nothing listens for it');
+  if (isDown(app) && observed.switchedOn.has(name)) steps.push({ kind: 'turn-switch', owner: name });
   if (isDown(app) && container?.running === true) {
     if (!isUp(facade)) start(siteUnit(name), 'its container was started by hand');
     start(appUnit(name), 'its container was started by hand');

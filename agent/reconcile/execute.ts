@@ -1,5 +1,5 @@
 /** How each kind of step is carried out on the host. */
-import { openedMark, reloadMark } from '../core/names.ts';
+import { appUnit, httpSocket, openedMark, reloadMark, wakeSocket } from '../core/names.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
 
@@ -29,6 +29,12 @@ export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (l
     await host.files.write({ path: openedMark(owner), text: '\n', mode: 0o644 });
   },
   'start-unit': ({ unit }) => host.units.start(unit),
+  'turn-switch': async ({ owner }) => {
+    // It may have woken since it was observed.
+    const [app] = await host.units.list([appUnit(owner)]);
+    if (app === undefined || app.active === 'inactive' || app.active === 'failed')
+      await host.files.link(httpSocket(owner), wakeSocket(owner));
+  },
   'restart-unit': ({ unit }) => host.units.tryRestart(unit),
   'install-vhosts': async () => {
     const refusals = await host.web.install(vhosts);

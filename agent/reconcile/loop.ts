@@ -14,7 +14,8 @@ export interface LoopOptions {
   onError: (error: unknown, retrySeconds: number) => void;
   quietSeconds: number;
   longestSeconds: number;
-  intervalSeconds: number;
+  /** Asked anew before each wait: the admin may change it. */
+  intervalSeconds: () => number;
   timers: Timers;
 }
 
@@ -39,7 +40,7 @@ export const createLoop = (options: LoopOptions): Loop => {
   };
 
   const next = (): void => {
-    if (reasons.size === 0) return schedule(options.intervalSeconds);
+    if (reasons.size === 0) return schedule(options.intervalSeconds());
     const now = timers.now() / 1000;
     schedule(Math.min(options.quietSeconds, first + options.longestSeconds - now));
   };
@@ -55,7 +56,7 @@ export const createLoop = (options: LoopOptions): Loop => {
         return null;
       })
       .catch((error: unknown) => {
-        const retry = Math.min(options.intervalSeconds, 0.5 * 2 ** failures++);
+        const retry = Math.min(options.intervalSeconds(), 0.5 * 2 ** failures++);
         options.onError(error, retry);
         return retry;
       })

@@ -1,13 +1,13 @@
 /** What is on the host now, of what is ours. */
 import type { Member } from '../core/desired.ts';
 import {
+  appSocket,
   appUnit,
+  httpSocket,
   mark,
   openedMark,
   paths,
   reloadMark,
-  siteUnit,
-  socketUnit,
   startDirectory,
   unitPath,
 } from '../core/names.ts';
@@ -98,7 +98,10 @@ export const observe = async (
   for (const { name } of members) if ((await files.read(openedMark(name))) !== null) opened.add(name);
 
   const units = new Map<string, Active>();
+  const switchedOn = new Set<string>();
   for (const unit of await host.units.list(unitPatterns)) units.set(unit.name, unit.active);
+  for (const { name, kind } of members)
+    if (kind === 'site' && (await files.readLink(httpSocket(name))) === appSocket(name)) switchedOn.add(name);
   const containers = await host.containers.list();
 
   const images = new Set(members.flatMap(({ image }) => (image === null ? [] : [image])));
@@ -119,6 +122,7 @@ export const observe = async (
       units,
       containers,
       missingImages: new Set([...missingImages].sort()),
+      switchedOn,
       opened,
       unitsChanged: (await files.read(reloadMark)) !== null,
       vhosts: {
@@ -133,5 +137,3 @@ export const observe = async (
 
 /** Every unit that can be ours: names of services have no dot, so nothing narrower is right. */
 const unitPatterns = ['*.service', '*.socket'];
-
-export const unitsOfMember = (name: string): string[] => [siteUnit(name), socketUnit(name), appUnit(name)];

@@ -1,0 +1,224 @@
+/**
+ * `appfleet run`: the daemon. It makes the host match the files, sends idle sites to sleep and answers on its socket.
+ * Sites wake, restart and answer without it; it may be killed at any moment.
+ */
+import { watch as watchFolder } from 'node:fs';
+import { createApi } from '../api/server.ts';
+import { createRoutes } from '../api/routes.ts';
+import type { Log } from '../adapters/journal.ts';
+import { appUnit, paths } from '../core/names.ts';
+import { describeStep } from '../core/plan.ts';
+import { describeProblem } from '../core/problem.ts';
+import { messageOf } from '../errors.ts';
+import { acquire } from '../net/lock.ts';
+import type { PassedSocket } from '../net/listen-fds.ts';
+import type { Notify } from '../net/notify.ts';
+import { systemTimers } from '../net/timers.ts';
+import { createLoop } from '../reconcile/loop.ts';
+import { createMetrics } from '../reconcile/metrics.ts';
+import { createReconciler, type Report } from '../reconcile/reconcile.ts';
+import { createIdleWatch } from '../switchboard/idle.ts';
+import type { Context, ExitCode } from './context.ts';
+import { newPassword } from './secret.ts';
+
+export interface RunOptions {
+  log: Log;
+  notify: Notify;
+  sockets: readonly PassedSocket[];
+  /** Resolves when the process is asked to end. */
+  ended: Promise<string>;
+  /** Calls back when somebody asks for a pass (SIGHUP). */
+  onReload: (callback: () => void) => void;
+}
+
+const folders = [paths.config, paths.sites, paths.services, paths.snippets];
+/** Editors write a file in several steps; a burst of changes is one pass. */
+const quietSeconds = 0.15;
+const longestSeconds = 1.5;
+const longestIdleRound = 5;
+/** A pass that takes longer than this hangs: the watchdog may end us. */
+const longestPassSeconds = 1800;
+
+export const runCommand = async (context: Context, options: RunOptions): Promise<ExitCode> => {
+  const { log, notify } = options;
+  const release = await acquire();
+  if (release === null) {
+    context.complain('another appfleet agent runs on this host; see: systemctl status appfleet');
+    return 1;
+  }
+  const host = context.host();
+  const reconciler = createReconciler(host, context.templates(), newPassword);
+  const metrics = createMetrics(context.version);
+  let last: Report | null = null;
+  let passBegan: number | null = null;
+  const told = new Set<string>();
+
+  /** Says a standing problem once, not at every pass. */
+  const tell = (lines: readonly string[]): void => {
+    for (const line of lines) if (!told.has(line)) log.warn(line);
+    told.clear();
+    for (const line of lines) told.add(line);
+  };
+
+  const pass = async (
+    reasons: readonly string[],
+    onLine: (line: unknown) => void = () => undefined,
+  ): Promise<Report> => {
+    const began = context.steady();
+    passBegan = began;
+    try {
+      const report = await reconciler.apply({
+        width: 32,
+        clock: context.steady,
+        onProgress: (progress) => {
+          log.info(progress);
+          onLine({ progress });
+        },
+        onResult: (result) => {
+          const { step, outcome, reason } = result;
+          const site = step.owner === null ? {} : { site: step.owner };
+          if (outcome === 'done') log.info(site, describeStep(step));
+          else if (outcome === 'failed') log.error(site, `${describeStep(step)}: ${reason ?? ''}`);
+          onLine(result);
+        },
+      });
+      const seconds = context.steady() - began;
+      last = report;
+      metrics.passed(report, seconds);
+      tell([
+        ...report.problems.map(describeProblem),
+        ...report.refusals.map(({ site, message }) => `${site}: nginx keeps its last good vhost: ${message}`),
+      ]);
+      if (report.results.length > 0)
+        log.info(`pass: ${report.results.length} steps in ${seconds.toFixed(2)} s (${reasons.join(', ')})`);
+      const { sites, services } = report.fleet;
+      await notify.status(
+        `${sites.length} sites, ${services.length} shared containers, ${report.problems.length + report.refusals.length} problems`,
+      );
+      return report;
+    } catch (error) {
+      metrics.passFailed(context.steady() - began);
+      throw error;
+    } finally {
+      passBegan = null;
+    }
+  };
+
+  // The API's apply and the loop's passes take turns: one pass at a time.
+  let queue: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(work, work);
+    queue = result.catch(() => undefined);
+    return result;
+  };
+
+  const loop = createLoop({
+    pass: (reasons) => inTurn(() => pass(reasons)).then(() => undefined),
+    onError: (error, retry) => log.error(`pass failed, next try in ${retry.toFixed(1)} s: ${messageOf(error)}`),
+    quietSeconds,
+    longestSeconds,
+    intervalSeconds: () => last?.fleet.settings.passIntervalSeconds ?? 60,
+    timers: systemTimers,
+  });
+
+  const routes = createRoutes({
+    host,
+    metrics,
+    fleet: () => last?.fleet ?? null,
+    pass: (onLine) => inTurn(() => pass(['asked for'], onLine)),
+  });
+  const api = createApi(routes);
+  const socket = options.sockets[0];
+  await new Promise<void>((resolve, reject) => {
+    api.once('error', reject);
+    if (socket !== undefined) api.listen({ fd: socket.fd }, resolve);
+    else api.listen({ path: paths.api }, resolve);
+  });
+
+  const idle = createIdleWatch(host, context.steady, {
+    slept: (site, outcome, seconds) =>
+      outcome.asleep
+        ? log.info({ site }, `put to sleep after ${seconds.toFixed(0)} s without a request`)
+        : log.debug({ site }, `stays awake: ${outcome.because}`),
+    failed: (site, error) => log.error({ site }, `could not be put to sleep: ${messageOf(error)}`),
+  });
+  let callOffIdle = (): void => undefined;
+  const idleRound = async (): Promise<void> => {
+    const fleet = last?.fleet;
+    if (fleet !== undefined)
+      await idle
+        .round(fleet.sites, fleet.services)
+        .catch((error: unknown) => log.error(`idle round failed: ${messageOf(error)}`));
+    const times = [...(fleet?.sites ?? []), ...(fleet?.services ?? [])].flatMap(({ idleSeconds }) =>
+      idleSeconds === 'never' ? [] : [idleSeconds],
+    );
+    const shortest = times.reduce((least, time) => Math.min(least, time), Infinity);
+    const wait = Math.min(longestIdleRound, Math.max(0.5, shortest / 4));
+    callOffIdle = systemTimers.after(wait * 1000, () => void idleRound());
+  };
+
+  // Hints. Whatever they miss, the pass of the interval finds.
+  const watchers = folders.flatMap((folder) => {
+    try {
+      return [
+        watchFolder(folder, (_event, name) => loop.trigger(`${folder}/${name ?? ''}`)).on('error', () => undefined),
+      ];
+    } catch {
+      return [];
+    }
+  });
+  const unwatchContainers = host.containers.watch(({ site, action }) => {
+    if (site === null) return loop.trigger('docker is back');
+    if (action !== 'start') return;
+    void host.units
+      .list([appUnit(site)])
+      .then(([unit]) => {
+        if (unit === undefined || unit.active === 'inactive' || unit.active === 'failed')
+          loop.trigger(`container ${site} was started by hand`);
+      })
+      .catch(() => loop.trigger(`container ${site} started`));
+  });
+  const unwatchUnits = await host.units
+    .watch((unit) => {
+      if (unit === null) return loop.trigger('the bus is back');
+      const members = [...(last?.fleet.sites ?? []), ...(last?.fleet.services ?? [])];
+      const concerned = members.some(
+        ({ name, idleSeconds, container }) =>
+          unit === `${name}.socket` || (idleSeconds === 'never' && container !== null && unit.startsWith(name)),
+      );
+      if (concerned) loop.trigger(unit);
+    })
+    .catch((error: unknown) => {
+      log.warn(`systemd cannot be watched now: ${messageOf(error)}`);
+      return () => undefined;
+    });
+  options.onReload(() => loop.trigger('SIGHUP'));
+
+  let callOffWatchdog = (): void => undefined;
+  const alive = async (): Promise<void> => {
+    if (notify.watchdogMs === null) return;
+    const hangs = passBegan !== null && context.steady() - passBegan > longestPassSeconds;
+    if (!hangs) await notify.watchdog();
+    callOffWatchdog = systemTimers.after(notify.watchdogMs, () => void alive());
+  };
+
+  log.info(`appfleet ${context.version} is ready`);
+  await notify.ready('first pass');
+  void alive();
+  loop.trigger('start');
+  void idleRound();
+
+  const signal = await options.ended;
+  log.info(`ends on ${signal}`);
+  notify.stopping();
+  callOffIdle();
+  callOffWatchdog();
+  for (const watcher of watchers) watcher.close();
+  unwatchContainers();
+  unwatchUnits();
+  api.close();
+  // A pass may be cut anywhere; a short one is still let finish so that the log ends well.
+  await Promise.race([loop.stop(), new Promise((resolve) => setTimeout(resolve, 2000))]);
+  await release();
+  return 0;
+};

@@ -1,0 +1,44 @@
+import { appUnit, siteUnit } from '../core/names.ts';
+import { createFleetReader } from '../reconcile/fleet.ts';
+import { putToSleep } from '../switchboard/sleep.ts';
+import type { Context, ExitCode } from './context.ts';
+import { unknownName } from './unknown.ts';
+
+/** `appfleet wake SITE`: starts its container now and waits until it takes requests. */
+export const wakeCommand = async (context: Context, name: string): Promise<ExitCode> => {
+  const host = context.host();
+  const fleet = await createFleetReader(host.files)();
+  const member = [...fleet.sites, ...fleet.services].find((one) => one.name === name);
+  if (member === undefined) return unknownName(context, name, fleet);
+  if (member.container === null) {
+    context.print(`${name} is static: it has nothing to wake.`);
+    return 0;
+  }
+  const [facade] = await host.units.list([siteUnit(name)]);
+  if (facade?.active !== 'active') {
+    context.complain(`${name} is stopped; start it with: service ${name} start`);
+    return 1;
+  }
+  const began = context.steady();
+  await host.units.start(appUnit(name));
+  context.print(`${name} is awake (${((context.steady() - began) * 1000).toFixed(0)} ms)`);
+  return 0;
+};
+
+/** `appfleet sleep SITE`: puts it to sleep now if nobody uses it. Exit code 1 when it stays awake. */
+export const sleepCommand = async (context: Context, name: string): Promise<ExitCode> => {
+  const host = context.host();
+  const fleet = await createFleetReader(host.files)();
+  const site = fleet.sites.find((one) => one.name === name);
+  const service = fleet.services.find((one) => one.name === name);
+  if (service !== undefined) {
+    await host.units.stop(appUnit(name));
+    context.print(`${name} is asleep`);
+    return 0;
+  }
+  if (site === undefined) return unknownName(context, name, fleet);
+  const outcome = await putToSleep(host, name);
+  if (outcome.asleep) context.print(`${name} is asleep`);
+  else context.complain(`${name} was not put to sleep: ${outcome.because}`);
+  return outcome.asleep ? 0 : 1;
+};
