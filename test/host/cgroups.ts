@@ -32,24 +32,24 @@ export function isUnified(): boolean {
 }
 
 export function cgroupProcesses(name: string): number[] {
-  const pids = subtrees(name).map((group) => readFileOrEmpty(join(group, 'cgroup.procs')));
+  const pids = cgroupsOf(name).map((group) => readFileOrEmpty(join(group, 'cgroup.procs')));
   return [...new Set(pids.flatMap((text) => text.match(/\d+/g) ?? []))].map(Number);
 }
 
 /** Removes the groups; says whether they are gone (a process that is just ending keeps its group for a moment). */
 export function removeCgroups(name: string): boolean {
-  for (const group of subtrees(name)) {
+  for (const group of cgroupsOf(name)) {
     try {
       rmdirSync(group);
     } catch (error) {
       if (!['EBUSY', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
-  return subtrees(name).length === 0;
+  return cgroupsOf(name).length === 0;
 }
 
 /** Our groups and all groups in them, the innermost first. */
-function subtrees(name: string): string[] {
+export function cgroupsOf(name: string): string[] {
   const walk = (group: string): string[] => [...foldersIn(group).flatMap((child) => walk(join(group, child))), group];
   return hierarchies()
     .map(({ path }) => join(path, groupName(name)))

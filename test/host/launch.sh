@@ -1,6 +1,6 @@
 #!/bin/sh
 # launch.sh FOLDER ROOTFS "CGROUP_PROCS..." NSPAWN-ARGUMENT...
-# Runs in a mount namespace of its own: what is mounted here ends with the host, however that ends.
+# Runs in mount and PID namespaces of its own: mounts and processes end with it, however it ends.
 set -u
 folder=$1 rootfs=$2 cgroups=$3
 shift 3

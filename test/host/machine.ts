@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isUnified, makeCgroups } from './cgroups.ts';
+import { contained } from './contained.ts';
 import { childrenOf, commandName, identify, innerPid, type ProcessId } from './process-id.ts';
 import { hostFolder, type HostState } from './state.ts';
 
@@ -12,10 +13,8 @@ const LAUNCH = fileURLToPath(new URL('launch.sh', import.meta.url));
 export function startMachine({ name, rootfs, keep }: HostState): ProcessId {
   const folder = hostFolder(name);
   const groups = makeCgroups(name);
-  const tie = keep ? [] : ['setpriv', '--pdeathsig', 'KILL'];
-  const argv = [
-    ...tie,
-    ...['unshare', '--mount', '--propagation', 'private', 'sh', LAUNCH, folder, rootfs, groups.join(' ')],
+  const launch = [
+    ...['sh', LAUNCH, folder, rootfs, groups.join(' ')],
     ...[`--machine=${name}`, '--register=no', '--keep-unit', '--private-network', '--console=pipe'],
     ...['--capability=all', '--system-call-filter=@keyring bpf @privileged'],
     ...['--resolv-conf=off', '--timezone=off', '--link-journal=no'],
@@ -25,6 +24,8 @@ export function startMachine({ name, rootfs, keep }: HostState): ProcessId {
     // Debian 13's systemd asks for this word before it runs on cgroup v1; others take no notice.
     ...(isUnified() ? [] : ['SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1']),
   ];
+  // systemd-nspawn alone, when killed, would leave the host running.
+  const argv = contained(launch, { withUs: !keep });
   const console = openSync(consoleFile(name), 'a');
   const child = spawn(argv[0]!, argv.slice(1), {
     detached: true,
@@ -40,10 +41,14 @@ export function startMachine({ name, rootfs, keep }: HostState): ProcessId {
 
 /** The host's PID 1 as this machine numbers it, once systemd runs there. Another one after each reboot. */
 export function findLeader(supervisor: ProcessId): ProcessId | undefined {
-  const pid = childrenOf(supervisor.pid) // systemd-nspawn
-    .flatMap(childrenOf)
-    .find((child) => innerPid(child) === 1 && commandName(child) === 'systemd');
-  return pid === undefined ? undefined : identify(pid);
+  let generation = [supervisor.pid];
+  // Down through launch.sh and systemd-nspawn, not into the host itself.
+  for (let depth = 0; depth < 3; depth++) {
+    generation = generation.flatMap(childrenOf);
+    const pid = generation.find((child) => innerPid(child) === 1 && commandName(child) === 'systemd');
+    if (pid !== undefined) return identify(pid);
+  }
+  return undefined;
 }
 
 export function consoleFile(name: string): string {

@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { runCommand } from './command.ts';
+import { contained } from './contained.ts';
 import { fingerprint } from './places.ts';
 import type { Release } from './release.ts';
 import { stored } from './store.ts';
@@ -63,7 +64,8 @@ export async function rootfs(release: Release, log: Log): Promise<string> {
   const hash = fingerprint([RECIPE_VERSION, release, argv, FILES, LINKS]);
   return stored(rootfsKind(release), hash, log, async (path) => {
     log(`building a Debian ${release} root file system (about half a minute, kept for the next time)`);
-    await runCommand([...argv, release, path, MIRROR], { timeoutMs: 900_000 }, `mmdebstrap ${release}`);
+    const build = contained([...argv, release, path, MIRROR], { withUs: true });
+    await runCommand(build, { timeoutMs: 900_000 }, `mmdebstrap ${release}`);
     for (const [file, text] of Object.entries(FILES)) writeFileSync(within(path, file), text);
     for (const [link, target] of Object.entries(LINKS)) symlinkSync(target, within(path, link));
   });

@@ -14,7 +14,7 @@ export interface HostState {
   /** A kept host outlives its booter. */
   readonly keep: boolean;
   readonly booted: string;
-  /** launch.sh, the parent of systemd-nspawn; absent while the host is being prepared. */
+  /** The process whose end is the end of the host; absent while the host is being prepared. */
   readonly supervisor?: ProcessId;
 }
 

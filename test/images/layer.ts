@@ -15,6 +15,7 @@ import {
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../host/command.ts';
+import { contained } from '../host/contained.ts';
 import { fingerprint } from '../host/places.ts';
 import { MIRROR, SMALL_DEBIAN } from '../host/rootfs.ts';
 import { stored } from '../host/store.ts';
@@ -70,8 +71,8 @@ export function layerHash(recipe: Recipe): string {
 }
 
 async function bootstrap(path: string): Promise<void> {
-  const label = `mmdebstrap ${DEBIAN_RELEASE}`;
-  await runCommand(['mmdebstrap', ...SMALL_DEBIAN, DEBIAN_RELEASE, path, MIRROR], { timeoutMs: 900_000 }, label);
+  const argv = contained(['mmdebstrap', ...SMALL_DEBIAN, DEBIAN_RELEASE, path, MIRROR], { withUs: true });
+  await runCommand(argv, { timeoutMs: 900_000 }, `mmdebstrap ${DEBIAN_RELEASE}`);
   writeFileSync(join(path, 'etc/resolv.conf'), ''); // Docker lays its own over it
   rmSync(join(path, 'etc/hostname'), { force: true });
 }
@@ -82,8 +83,8 @@ async function addTo(lower: readonly Layer[], recipe: Recipe, work: string): Pro
     cpSync(from, join(work, 'extra', path));
   }
   const lowerDirs = lower.map(({ diff }) => diff).reverse();
-  const enter = ['unshare', '--mount', '--propagation', 'private', 'sh', LAYER_SCRIPT];
-  const argv = [...enter, work, lowerDirs.join(':'), join(HERE, recipe.name), ...(recipe.packages ?? [])];
+  const script = ['sh', LAYER_SCRIPT, work, lowerDirs.join(':'), join(HERE, recipe.name), ...(recipe.packages ?? [])];
+  const argv = contained(script, { withUs: true });
   await runCommand(argv, { timeoutMs: 900_000 }, `layer of ${recipe.tags[0]}`);
   for (const scratch of ['extra', 'overlay', 'root']) rmSync(join(work, scratch), { recursive: true, force: true });
   if (recipe.from) return;
