@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -120,8 +120,11 @@ const walk = (folder) =>
 const write = (path, { bytes, mode }) => {
   if (existsSync(path) && readFileSync(path).equals(bytes) && (lstatSync(path).mode & 0o777) === mode) return;
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, bytes);
-  chmodSync(path, mode);
+  // By rename: another build, or a playbook that copies from here, may run at the same time.
+  const temporary = join(dist, `.build-${process.pid}`);
+  writeFileSync(temporary, bytes);
+  chmodSync(temporary, mode);
+  renameSync(temporary, path);
 };
 
 /** One member of a ustar archive (POSIX.1-2001, "ustar Interchange Format"): root's, dated like the commit, nothing else in it. */
@@ -153,7 +156,7 @@ const built = await tree().catch((error) =>
 );
 const files = new Map([...built].sort(([a], [b]) => (a < b ? -1 : 1)));
 for (const path of [...walk(join(dist, 'usr')), ...walk(join(dist, 'etc'))])
-  if (!files.has(relative(dist, path))) rmSync(path);
+  if (!files.has(relative(dist, path))) rmSync(path, { force: true });
 for (const [path, file] of files) write(join(dist, path), file);
 // package.json's `bin`
 if (!existsSync(join(dist, 'appfleet.cjs'))) symlinkSync(`${program}/appfleet.cjs`, join(dist, 'appfleet.cjs'));

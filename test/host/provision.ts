@@ -21,11 +21,14 @@ appfleet_node_binary=${process.execPath}
 
 const failure = /^(fatal|failed): /;
 
-/** Puts the agent and what it needs onto a test host with the playbook that production uses. Throws with Ansible's words. */
+/**
+ * Puts the agent and what it needs onto a test host with the playbook that production uses; `args` are for
+ * ansible-playbook, like --check. Throws with Ansible's words.
+ */
 export async function provision(
   host: TestHost,
   log: Log,
-  options: { args?: readonly string[]; node?: string } = {},
+  options: { args?: readonly string[] } = {},
 ): Promise<{ changed: number }> {
   await ensureTools(log);
   await runCommand([process.execPath, join(repository, 'build.mjs')]);
