@@ -1,0 +1,180 @@
+import picocolors from 'picocolors';
+import { describeProblem } from '../core/problem.ts';
+import type { SiteState } from '../switchboard/state.ts';
+import { createFleetReader, type Fleet } from '../reconcile/fleet.ts';
+import { readStatus, type SiteStatus } from '../reconcile/status.ts';
+import type { Context, ExitCode } from './context.ts';
+import { bytes, duration, since } from './duration.ts';
+import { type Cell, table } from './table.ts';
+import { unknownName } from './unknown.ts';
+
+type Colours = ReturnType<typeof picocolors.createColors>;
+
+const looks: Readonly<Record<SiteState, { symbol: string; colour: 'green' | 'cyan' | 'yellow' | 'dim' | 'red' }>> = {
+  awake: { symbol: '●', colour: 'green' },
+  served: { symbol: '●', colour: 'green' },
+  asleep: { symbol: '○', colour: 'cyan' },
+  waking: { symbol: '◐', colour: 'yellow' },
+  sleeping: { symbol: '◑', colour: 'yellow' },
+  stopped: { symbol: '■', colour: 'dim' },
+  failed: { symbol: '✗', colour: 'red' },
+};
+
+const stateCell = (state: SiteState, colours: Colours): Cell => ({
+  text: `${looks[state].symbol} ${state}`,
+  paint: colours[looks[state].colour],
+});
+
+const titles = ['SITE', 'STATE', 'SINCE', 'RUNTIME', 'LAST REQUEST', 'MEMORY', 'RESTARTS', 'PROBLEM'];
+
+const rowOf = (status: SiteStatus, now: number, colours: Colours): Cell[] => [
+  { text: status.name, paint: colours.bold },
+  stateCell(status.state, colours),
+  { text: since(status.since, now) },
+  { text: status.runtime ?? '?', paint: colours.dim },
+  { text: since(status.lastRequest, now) },
+  { text: bytes(status.memoryBytes) },
+  { text: status.restarts === 0 ? '' : String(status.restarts) },
+  { text: status.problem ?? '', paint: colours.red },
+];
+
+const least = 24;
+const columns = titles.map((title, index) => ({
+  title,
+  ...(index === 0 ? { least } : {}),
+  ...(['SINCE', 'LAST REQUEST', 'MEMORY', 'RESTARTS'].includes(title) ? { align: 'right' as const } : {}),
+  ...(['SINCE', 'RUNTIME', 'LAST REQUEST', 'MEMORY', 'RESTARTS'].includes(title) ? { spare: true } : {}),
+}));
+
+/** Words in lines no longer than `width`; a longer word stays whole. */
+const wrap = (text: string, width: number): string[] => {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+};
+
+/** A line per member; problems stand in a column where all of them fit, below their members otherwise. */
+export const statusTable = (
+  statuses: readonly SiteStatus[],
+  now: number,
+  width: number,
+  colours: Colours,
+): string[] => {
+  const rows = statuses.map((status) => rowOf(status, now, colours));
+  const whole = table(columns, rows, Infinity);
+  const plain = table(
+    columns,
+    statuses.map((status) => rowOf(status, now, picocolors.createColors(false))),
+    Infinity,
+  );
+  if (plain.every((line) => line.length <= width)) return whole;
+  const lines = table(
+    columns.slice(0, -1),
+    rows.map((row) => row.slice(0, -1)),
+    width,
+  );
+  const indent = '    ';
+  return lines.flatMap((line, index) => {
+    const problem = index === 0 ? null : (statuses[index - 1]?.problem ?? null);
+    if (problem === null) return [line];
+    return [line, ...wrap(problem, width - indent.length).map((part) => indent + colours.red(part))];
+  });
+};
+
+const order: readonly SiteState[] = ['awake', 'served', 'asleep', 'waking', 'sleeping', 'stopped', 'failed'];
+
+const count = (statuses: readonly SiteStatus[], one: string, many: string): string => {
+  const parts = order.flatMap((state) => {
+    const number = statuses.filter((status) => status.state === state).length;
+    return number === 0 ? [] : [`${number} ${state}`];
+  });
+  return `${statuses.length} ${statuses.length === 1 ? one : many}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`;
+};
+
+/** The last line: how many members are in which state, and how many have a problem though they did not fail. */
+export const summary = (statuses: readonly SiteStatus[]): string => {
+  const sites = statuses.filter(({ kind }) => kind === 'site');
+  const services = statuses.filter(({ kind }) => kind === 'service');
+  const troubled = statuses.filter(({ state, problem }) => state !== 'failed' && problem !== null).length;
+  return [
+    count(sites, 'site', 'sites'),
+    ...(services.length > 0 ? [count(services, 'shared container', 'shared containers')] : []),
+    ...(troubled > 0 ? [`${troubled} with a problem`] : []),
+  ].join('; ');
+};
+
+const idleText = ({ idle }: SiteStatus): string =>
+  idle === null ? '' : idle === 'never' ? 'it never falls asleep' : `after ${duration(idle)} without a request`;
+
+/** One member, a line per fact. */
+export const statusDetail = (status: SiteStatus, now: number, colours: Colours): string[] => {
+  const { text, paint = String } = stateCell(status.state, colours);
+  const sinceWhen = status.since === null ? '' : ` since ${since(status.since, now)} (${status.since})`;
+  const lastRequest =
+    status.lastRequest === null ? '' : `${since(status.lastRequest, now)} ago (${status.lastRequest})`;
+  const took = status.lastWakeSeconds === null ? '' : `, the last took ${status.lastWakeSeconds} s`;
+  const hasContainer = status.idle !== null;
+  const facts: [string, string][] = [
+    ['file', status.file],
+    ['aliases', status.aliases.join(', ')],
+    ['runtime', [status.runtime, status.image].filter((part) => part !== null).join(', ')],
+    ['needs', status.needs.join(', ')],
+    ['at boot', status.enabled ? 'opens' : `stays closed; change that with: systemctl enable ${status.name}`],
+    ['sleeps', idleText(status)],
+    ['last request', lastRequest],
+    ['connections', hasContainer && status.kind === 'site' ? `${status.connections} open, ${status.held} waiting` : ''],
+    ['memory', bytes(status.memoryBytes)],
+    ['starts', hasContainer ? `${status.wakes} since boot${took}` : ''],
+    ['restarts', hasContainer ? String(status.restarts) : ''],
+  ];
+  return [
+    `${colours.bold(status.name)}  ${paint(text)}${sinceWhen}`,
+    ...facts.filter(([, value]) => value !== '').map(([name, value]) => `  ${name.padEnd(12)}  ${value}`),
+    ...status.problems.map((problem) => `  ${'problem'.padEnd(12)}  ${colours.red(problem)}`),
+  ];
+};
+
+/** The name that an admin's word stands for: a domain, an alias, or the name of a unit. */
+export const resolveName = (word: string, fleet: Fleet): string => {
+  const name = word.replace(/\.(service|socket)$/, '');
+  const members = [...fleet.sites, ...fleet.services];
+  if (members.some((member) => member.name === name) || fleet.keep.has(name)) return name;
+  return members.find(({ aliases }) => aliases.includes(name))?.name ?? name;
+};
+
+const isTroubled = ({ state, problem }: SiteStatus): boolean => state === 'failed' || problem !== null;
+
+/** `appfleet status [SITE]`. Exit code 1 when a member failed or has a problem, 2 when there is no such site. */
+export const statusCommand = async (
+  context: Context,
+  word: string | undefined,
+  options: { json: boolean },
+): Promise<ExitCode> => {
+  const host = context.host();
+  const fleet = await createFleetReader(host.files)();
+  const name = word === undefined ? undefined : resolveName(word, fleet);
+  const statuses = await readStatus(host, fleet, name);
+  const colours = picocolors.createColors(context.colours);
+  // Those of the settings file, for instance, belong to nobody.
+  const told = new Set(statuses.flatMap(({ problems }) => problems));
+  const problems = name === undefined ? fleet.problems.map(describeProblem).filter((line) => !told.has(line)) : [];
+  const code = statuses.some(isTroubled) || problems.length > 0 ? 1 : 0;
+  const print = (lines: readonly string[]): void => lines.forEach((line) => context.print(line));
+  if (name !== undefined) {
+    const [status] = statuses;
+    if (status === undefined) return unknownName(context, name, fleet);
+    if (options.json) context.print(JSON.stringify(status, null, 2));
+    else print(statusDetail(status, context.now(), colours));
+    return code;
+  }
+  if (options.json) context.print(JSON.stringify({ members: statuses, problems }, null, 2));
+  else if (statuses.length === 0)
+    context.print('No sites yet. Make one with: appfleet site create example.org --runtime static');
+  else print([...statusTable(statuses, context.now(), context.width, colours), '', summary(statuses)]);
+  if (!options.json) print(problems.map((problem) => colours.red(problem)));
+  return code;
+};

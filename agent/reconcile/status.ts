@@ -1,0 +1,192 @@
+/**
+ * What goes on with every site and shared container.
+ *
+ * INVARIANTS
+ * - Nothing is remembered between two calls: systemd, the run directories and the kernel's list of sockets say it all, so that
+ *   the command line, the agent and an agent that was just killed and started again say the same.
+ * - Nobody is woken, and nothing here counts as use.
+ * - One call to systemd for all; more is asked only about members that run, or when there are few of them.
+ */
+import {
+  appSocket,
+  appUnit,
+  failedFile,
+  httpSocket,
+  paths,
+  runDirectory,
+  siteUnit,
+  socketUnit,
+  wakesFile,
+  wakeSocket,
+  wakeUnit,
+} from '../core/names.ts';
+import { describeProblem } from '../core/problem.ts';
+import type { Runtime } from '../core/spec.ts';
+import type { ActiveState, Host, UnitDetail } from '../ports.ts';
+import { countConnections } from '../switchboard/connections.ts';
+import { parseWakes, type SiteState, stateOf } from '../switchboard/state.ts';
+import { countWaiting } from '../switchboard/waiting.ts';
+import { standingFailure, type StandingFailure } from './failure.ts';
+import type { Fleet } from './fleet.ts';
+import { type Known, knownMembers, problemsOf } from './members.ts';
+
+/** One site or shared container. Plain JSON; names and meanings stay, new ones may come. */
+export interface SiteStatus {
+  /** The domain in ASCII, or the name of the shared container; also the name of its unit. */
+  name: string;
+  kind: 'site' | 'service';
+  /** `served` is a static site that is open; the others have a container. */
+  state: SiteState;
+  /** When it entered that state, ISO 8601; null when nobody knows, or when nobody asked systemd (sleeping sites of a large fleet). */
+  since: string | null;
+  /** `shared` for a shared container; null when its file cannot be read and it was never installed. */
+  runtime: Runtime | 'shared' | null;
+  image: string | null;
+  /** Path of the admin's file. */
+  file: string;
+  aliases: readonly string[];
+  /** Shared containers that it needs. */
+  needs: readonly string[];
+  /** Whether it opens when the host boots. */
+  enabled: boolean;
+  /** Seconds without a request after which it falls asleep; null for what has no container. */
+  idle: number | 'never' | null;
+  /** Last connection to its container, ISO 8601; the start itself counts as one. Null before the first start. */
+  lastRequest: string | null;
+  /** Bytes that its container uses, caches excepted; null when it does not run. */
+  memoryBytes: number | null;
+  /** How often systemd started it again after its container had ended. */
+  restarts: number;
+  /** Starts since the host booted. */
+  wakes: number;
+  /** Seconds that the last start took until requests were answered. */
+  lastWakeSeconds: number | null;
+  /** Connections that wait for its container. */
+  held: number;
+  /** Connections to its container. */
+  connections: number;
+  /** What is wrong in one line, the most telling first; null when nothing is. */
+  problem: string | null;
+  /** All that is wrong. */
+  problems: readonly string[];
+}
+
+/** Up to so many members systemd is asked about each, asleep or not. */
+const fewMembers = 200;
+
+interface Facts {
+  known: Known;
+  facade: ActiveState | undefined;
+  state: SiteState;
+  failure: StandingFailure | null;
+  /** What is in its run directory. */
+  entries: ReadonlySet<string>;
+  wakes: readonly { at: number; seconds: number }[];
+}
+
+const isUp = (state: ActiveState | undefined): boolean =>
+  state === 'active' || state === 'activating' || state === 'reloading';
+
+const iso = (seconds: number | null): string | null =>
+  seconds === null || !Number.isFinite(seconds) ? null : new Date(seconds * 1000).toISOString();
+
+const readFacts = async (host: Host, known: Known, units: ReadonlyMap<string, ActiveState>): Promise<Facts> => {
+  const { name } = known;
+  const entries = new Set(await host.files.list(runDirectory(name)));
+  const wakes = entries.has('wakes') ? parseWakes(await host.files.read(wakesFile(name))) : [];
+  const failure = entries.has('failed') ? standingFailure(await host.files.read(failedFile(name)), wakes) : null;
+  const facade = units.get(siteUnit(name));
+  const state = stateOf({ container: known.runtime !== 'static', facade, app: units.get(appUnit(name)), failure });
+  return { known, facade, state, failure, entries, wakes };
+};
+
+/** What is wrong with the way from nginx to a site that is open. */
+const doorProblems = (facts: Facts, link: string | null, units: ReadonlyMap<string, ActiveState>): string[] => {
+  const { name, kind, runtime } = facts.known;
+  if (!isUp(facts.facade) || kind === 'service') return [];
+  if (runtime === 'static')
+    return facts.entries.has('open') ? [] : [`it is not marked as open; repair it with: systemctl restart ${name}`];
+  const listens = units.get(socketUnit(name)) === 'active' && facts.entries.has('wake.sock');
+  if (!listens && !isUp(units.get(wakeUnit(name))))
+    return [`its socket does not listen; repair it with: systemctl restart ${socketUnit(name)}`];
+  if (link === null && listens && facts.state !== 'sleeping')
+    return [`${httpSocket(name)} is missing; repair it with: systemctl restart ${socketUnit(name)}`];
+  return link === null || link === wakeSocket(name) || link === appSocket(name) ? [] : [`http.sock points to ${link}`];
+};
+
+const needProblems = (facts: Facts, all: ReadonlyMap<string, Facts>): string[] =>
+  !isUp(facts.facade)
+    ? []
+    : facts.known.needs.flatMap((need) => {
+        const other = all.get(need);
+        if (other?.state === 'failed') return [`${need} failed: ${other.failure?.reason ?? 'it does not start'}`];
+        return other === undefined || isUp(other.facade) ? [] : [`${need} is stopped`];
+      });
+
+const stateProblems = ({ known: { name, installed }, facade, state, failure }: Facts): string[] => {
+  if (state === 'failed')
+    return [failure?.reason ?? `its container does not start; see: systemctl status ${appUnit(name)}`];
+  if (facade === 'failed') return [`its unit failed; see: systemctl status ${siteUnit(name)}`];
+  return installed ? [] : ['not applied yet; the agent does it, or: appfleet apply'];
+};
+
+/** Everything about each member, sites first, by name. `only` leaves the others out. Throws AF_BUS and AF_FILE. */
+export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promise<SiteStatus[]> => {
+  const members = await knownMembers(host.files, fleet);
+  const units = new Map((await host.units.list(['*.service', '*.socket'])).map((unit) => [unit.name, unit.active]));
+  const table = (await host.files.read('/proc/net/unix')) ?? '';
+  const connections = countConnections(table);
+  const waiting = countWaiting(table);
+  const uptime = Number.parseFloat((await host.files.read('/proc/uptime')) ?? '');
+  const wants = new Set(await host.files.list(paths.wants));
+  const refusals = new Map((await host.web.refusals()).map(({ site, message }) => [site, message]));
+  const all = new Map<string, Facts>();
+  for (const known of members) all.set(known.name, await readFacts(host, known, units));
+
+  const nothing: UnitDetail = { since: null, restarts: 0, mainPid: 0 };
+  const describe = async (facts: Facts): Promise<SiteStatus> => {
+    const { known, state, failure, wakes } = facts;
+    const { name } = known;
+    const hasContainer = known.runtime !== 'static';
+    const runs = ['awake', 'waking', 'sleeping'].includes(state);
+    const watched = state === 'stopped' || state === 'served' ? siteUnit(name) : appUnit(name);
+    const ask = runs || members.length <= fewMembers || only !== undefined;
+    const detail = ask ? await host.units.detail(watched).catch(() => nothing) : nothing;
+    const isSite = hasContainer && known.kind === 'site';
+    const link = isSite && facts.entries.has('http.sock') ? await host.files.readLink(httpSocket(name)) : null;
+    const access = isSite && facts.entries.has('r1') ? await host.files.lastAccess(appSocket(name)) : null;
+    const refusal = refusals.get(name);
+    const problems = [
+      ...problemsOf(known, fleet).map(describeProblem),
+      ...(refusal === undefined ? [] : [refusal]),
+      ...stateProblems(facts),
+      ...needProblems(facts, all),
+      ...doorProblems(facts, link, units),
+    ];
+    return {
+      name,
+      kind: known.kind,
+      state,
+      // Each new try of a failed site changes its unit's state; the failure is what it is in since.
+      since: iso(state === 'failed' && failure !== null ? host.now() - uptime + failure.at : detail.since),
+      runtime: known.runtime,
+      image: known.image,
+      file: known.file,
+      aliases: known.aliases,
+      needs: known.needs,
+      enabled: wants.has(siteUnit(name)),
+      idle: known.idle,
+      lastRequest: iso(access),
+      memoryBytes: hasContainer && runs ? await host.containers.memory(name).catch(() => null) : null,
+      restarts: hasContainer ? detail.restarts : 0,
+      wakes: wakes.length,
+      lastWakeSeconds: wakes.at(-1)?.seconds ?? null,
+      held: waiting.get(wakeSocket(name)) ?? 0,
+      connections: connections.get(appSocket(name)) ?? 0,
+      problem: problems[0] ?? null,
+      problems,
+    };
+  };
+  const wanted = [...all.values()].filter(({ known }) => only === undefined || known.name === only);
+  return Promise.all(wanted.map(describe));
+};
