@@ -50,7 +50,8 @@ export interface TestPlace {
 export const readVerdict = (stderr: string): Verdict => {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   const line = lines.find((each) => /\[(emerg|alert|crit)\]/.test(each)) ?? lines.at(-1) ?? 'no reason given';
-  const message = line.replace(/^nginx: (\[\w+\] )?/, '');
+  // Debian's nginx logs to stderr until it has read error_log, and then the line looks as in a log.
+  const message = line.replace(/^(nginx: |[\d/]+ [\d:]+ )?(\[\w+\] )?(\d+#\d+: )?/, '');
   const place = / in (\/.+):(\d+)$/.exec(message);
   if (place === null) return { message, file: null, line: 0 };
   return { message: message.slice(0, place.index), file: place[1] ?? null, line: Number(place[2]) };
