@@ -1,10 +1,11 @@
 import picocolors from 'picocolors';
 import { describeProblem } from '../core/problem.ts';
 import type { SiteState } from '../switchboard/state.ts';
-import { createFleetReader, type Fleet } from '../reconcile/fleet.ts';
+import { createFleetReader } from '../reconcile/fleet.ts';
 import { readStatus, type SiteStatus } from '../reconcile/status.ts';
 import type { Context, ExitCode } from './context.ts';
 import { bytes, duration, since } from './duration.ts';
+import { resolveName } from './resolve.ts';
 import { type Cell, table } from './table.ts';
 import { unknownName } from './unknown.ts';
 
@@ -136,14 +137,6 @@ export const statusDetail = (status: SiteStatus, now: number, colours: Colours):
     ...facts.filter(([, value]) => value !== '').map(([name, value]) => `  ${name.padEnd(12)}  ${value}`),
     ...status.problems.map((problem) => `  ${'problem'.padEnd(12)}  ${colours.red(problem)}`),
   ];
-};
-
-/** The name that an admin's word stands for: a domain, an alias, or the name of a unit. */
-export const resolveName = (word: string, fleet: Fleet): string => {
-  const name = word.replace(/\.(service|socket)$/, '');
-  const members = [...fleet.sites, ...fleet.services];
-  if (members.some((member) => member.name === name) || fleet.keep.has(name)) return name;
-  return members.find(({ aliases }) => aliases.includes(name))?.name ?? name;
 };
 
 const isTroubled = ({ state, problem }: SiteStatus): boolean => state === 'failed' || problem !== null;

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { parseSiteName } from '../core/domain.ts';
+import { appUnit, siteUnit, socketUnit, wakeUnit } from '../core/names.ts';
+import { messageOf } from '../errors.ts';
+import { createFleetReader } from '../reconcile/fleet.ts';
+import type { Context, ExitCode } from './context.ts';
+import { resolveName } from './resolve.ts';
+import { unknownName } from './unknown.ts';
+
+/** Runs a program on our terminal and returns its exit code. Rejects when it cannot be started. */
+export type RunInherited = (argv: readonly string[]) => Promise<number>;
+
+const runInherited: RunInherited = ([program = '', ...args]) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: 'inherit' });
+    // Ctrl-C goes to both of us; the journal's reader ends itself, and we with it.
+    const ignore = (): void => undefined;
+    process.on('SIGINT', ignore);
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      process.off('SIGINT', ignore);
+      resolve(code ?? (signal === 'SIGINT' || signal === 'SIGPIPE' ? 0 : 1));
+    });
+  });
+
+/** All that has to do with a member, in the order in which it happened: its container's output, what units/launch said, and systemd. */
+const journalArguments = (name: string, isSite: boolean, follow: boolean, lines: number | null): string[] => {
+  const units = [siteUnit(name), appUnit(name), ...(isSite ? [socketUnit(name), wakeUnit(name)] : [])];
+  const tail = lines === null ? [] : ['--lines', String(lines)];
+  return ['--no-hostname', ...units.flatMap((unit) => ['--unit', unit]), ...tail, ...(follow ? ['--follow'] : [])];
+};
+
+/** `appfleet logs SITE`: the journal of a member. `lines` null: all of it, or the last ten when following. */
+export const logsCommand = async (
+  context: Context,
+  word: string,
+  options: { follow: boolean; lines: number | null },
+  run: RunInherited = runInherited,
+): Promise<ExitCode> => {
+  const fleet = await createFleetReader(context.host().files)();
+  const name = resolveName(word, fleet);
+  const isService = fleet.services.some((service) => service.name === name);
+  const known = isService || fleet.keep.has(name) || fleet.sites.some((site) => site.name === name);
+  // The journal of a site that was removed is still worth reading.
+  if (!known && !parseSiteName(name).ok) return unknownName(context, name, fleet);
+  if (!known) context.complain(`there is no site ${name} now; this is what the journal has of it`);
+  try {
+    const code = await run(['journalctl', ...journalArguments(name, !isService, options.follow, options.lines)]);
+    return code === 0 ? 0 : 1;
+  } catch (error) {
+    context.complain(`journalctl cannot be run: ${messageOf(error)}`);
+    return 1;
+  }
+};
