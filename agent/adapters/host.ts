@@ -17,7 +17,8 @@ export const run = ([program, ...args]: readonly string[]): Promise<Output> =>
   new Promise((resolve, reject) => {
     if (program === undefined) return reject(new TypeError('no program to run'));
     execFile(program, args, { maxBuffer: 64 * 1024 * 1024, timeout: 300_000 }, (error, stdout, stderr) => {
-      if (error !== null && typeof error.code !== 'number' && error.signal == null) return reject(error);
+      if (error !== null && typeof error.code !== 'number' && error.signal == null)
+        return reject(new Error(`${program} cannot be run: ${error.message}`, { cause: error }));
       resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, stdout, stderr });
     });
   });

@@ -8,9 +8,9 @@ export type ExitCode = 0 | 1 | 2;
 export interface Context {
   version: string;
   /** Writes a line to standard output. */
-  print(line: string): void;
+  print: (line: string) => void;
   /** Writes a line to standard error. */
-  complain(line: string): void;
+  complain: (line: string) => void;
   /** Standard output is a terminal: colours are welcome. */
   colours: boolean;
   /** Standard error is a terminal: progress is welcome. */
@@ -18,10 +18,10 @@ export interface Context {
   /** Columns of the terminal. */
   width: number;
   /** Connects to systemd, Docker and nginx at the first call. */
-  host(): Host;
-  templates(): Templates;
+  host: () => Host;
+  templates: () => Templates;
   /** Seconds since the epoch. */
-  now(): number;
+  now: () => number;
   /** Seconds on a clock that nobody sets. */
-  steady(): number;
+  steady: () => number;
 }

@@ -48,7 +48,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   }
   const host = context.host();
   const reconciler = createReconciler(host, context.templates(), newPassword);
-  const metrics = createMetrics(context.version);
+  const metrics = createMetrics(context.version, host.files);
   let last: Report | null = null;
   let passBegan: number | null = null;
   const told = new Set<string>();

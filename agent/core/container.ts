@@ -152,7 +152,7 @@ export const siteStartFiles = (
 
 /** php-fpm's ini grammar: plain ASCII without quotes, `;`, `=` or `$` needs no quoting; anything else is refused. */
 const quotePool = (value: string): string => {
-  if (!/^[A-Za-z0-9 _.:/;,-]*$/.test(value))
+  if (!/^[A-Za-z0-9 _.:/;,%-]*$/.test(value))
     throw new TypeError(`${JSON.stringify(value)} cannot stand in a pool file`);
   return value;
 };

@@ -39,7 +39,8 @@ const writer = new Mustache.Writer();
 
 /** Renders a template with a plain view. Throws TypeError for an unknown name, a forbidden tag or a value that cannot be quoted. */
 export const render = (template: string, view: View, quote: Quote): string => {
-  checkTokens(writer.parse(template) as unknown as Token[]);
+  const tokens: unknown = writer.parse(template);
+  checkTokens(tokens as Token[]);
   const text = writer.render(template, new StrictContext(view), undefined, {
     escape: (value: unknown) => {
       if (typeof value === 'number' && Number.isFinite(value)) return String(value);

@@ -1,7 +1,7 @@
 /** Reads the admin's files into specs. A file with a problem makes only its own site or service invalid: that one keeps what it has. */
 import { parseSiteName } from '../core/domain.ts';
 import { parseEnvFile } from '../core/envfile.ts';
-import { checkFleet } from '../core/fleet.ts';
+import { checkFleet, claimedUnits } from '../core/fleet.ts';
 import { mark, paths, unitPath } from '../core/names.ts';
 import type { Problem, SourceFile } from '../core/problem.ts';
 import { parseSecrets, rootPassword } from '../core/secrets.ts';
@@ -81,8 +81,6 @@ const foreignUnits = async (files: Files, wanted: ReadonlySet<string>): Promise<
   return foreign;
 };
 
-const unitsOf = (name: string): string[] => [`${name}.service`, `${name}.socket`, `${name}-app.service`];
-
 /** Reads everything below /etc/appfleet. The returned function remembers what it parsed. */
 export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
   const site = remember<Parsed<SiteSpec>>(parseSite);
@@ -139,10 +137,15 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
       else refuse(source.path, parsed.problems);
     }
 
-    const wanted = new Set([...sites, ...services].flatMap(({ name }) => unitsOf(name)));
-    for (const { aliases } of services) for (const alias of aliases) wanted.add(`${alias}.service`);
+    const wanted = claimedUnits(sites, services);
     const between = checkFleet(sites, services, await foreignUnits(files, wanted), keep);
-    for (const problem of between) refuse(problem.file, [problem]);
+    problems.push(...between);
+    // By file: where two files mean the same domain, the one that keeps it must not pay for the other.
+    const beaten = new Set(between.map(({ file }) => file));
+    const winners = new Set([...sites, ...services].filter(({ file }) => !beaten.has(file)).map(({ name }) => name));
+    for (const { name, file } of [...sites, ...services]) if (beaten.has(file) && !winners.has(name)) keep.add(name);
+    const usable = <T extends { name: string; file: string }>(specs: readonly T[]): T[] =>
+      specs.filter(({ name, file }) => !keep.has(name) && !beaten.has(file));
 
     const environments = new Map<string, Environment>();
     let needsSecret = false;
@@ -174,8 +177,8 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
       });
 
     return {
-      sites: sites.filter(({ name }) => !keep.has(name)),
-      services: services.filter(({ name }) => !keep.has(name)),
+      sites: usable(sites),
+      services: usable(services),
       settings,
       problems: unique(problems),
       keep,

@@ -1,16 +1,6 @@
 /** What is on the host now, of what is ours. */
 import type { Member } from '../core/desired.ts';
-import {
-  appSocket,
-  appUnit,
-  httpSocket,
-  mark,
-  openedMark,
-  paths,
-  reloadMark,
-  startDirectory,
-  unitPath,
-} from '../core/names.ts';
+import { appSocket, httpSocket, mark, openedMark, paths, reloadMark, startDirectory, unitPath } from '../core/names.ts';
 import type { ObservedState } from '../core/plan.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 
