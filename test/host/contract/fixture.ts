@@ -21,7 +21,7 @@ export const writeUnit = (rest: string, text: string): string => {
 
 /** Stops and removes every unit of these tests. */
 export const removeUnits = (): void => {
-  run('systemctl', 'stop', '--no-warn', `${prefix}*`);
+  run('systemctl', 'stop', `${prefix}*`);
   run('systemctl', 'reset-failed', `${prefix}*`);
   for (const name of readdirSync(folder)) if (name.startsWith(prefix)) rmSync(`${folder}/${name}`);
   run('systemctl', 'daemon-reload');
