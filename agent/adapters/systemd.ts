@@ -4,6 +4,8 @@ import { systemTimers, withDeadline } from '../net/timers.ts';
 import type { Timers } from '../net/timers.ts';
 import type { ActiveState, ServiceManager, UnitState } from '../ports.ts';
 import type { Bus, BusListener, Call } from './bus.ts';
+import { jobFailure, verbs } from './job-failure.ts';
+import type { JobCall } from './job-failure.ts';
 import { createJobs } from './jobs.ts';
 import { isBusError } from './wire.ts';
 
@@ -31,20 +33,6 @@ const matchRules = [
   `type='signal',sender='${busName}',interface='${busName}',member='NameOwnerChanged',arg0='${name}'`,
 ];
 
-/** What systemd's job results mean (JobRemoved in org.freedesktop.systemd1(5)). */
-const resultWords: Record<string, string> = {
-  failed: 'it failed',
-  dependency: 'a unit that it needs could not be started',
-  timeout: 'it took too long and was given up',
-  canceled: 'another job took its place',
-  skipped: 'it does not apply to the state the unit is in',
-  assert: 'something that it asserts does not hold',
-  invalid: 'the unit cannot do that',
-  unsupported: 'this host cannot run units of that type',
-  collected: 'the unit was removed meanwhile',
-  once: 'the unit runs only once per boot and has run',
-};
-
 /** Object path of a unit: every character but ASCII letters and digits as `_xx`, a digit in the first place too. */
 export const unitObjectPath = (unit: string): string => {
   const escaped = [...Buffer.from(unit, 'utf8')].map((byte, index) => {
@@ -54,15 +42,6 @@ export const unitObjectPath = (unit: string): string => {
   });
   return `${managerPath}/unit/${escaped.join('') || '_'}`;
 };
-
-const verbs = { StartUnit: 'start', StopUnit: 'stop', TryRestartUnit: 'restart' } as const;
-type JobCall = keyof typeof verbs;
-
-const jobFailure = (call: JobCall, unit: string, result: string, cause?: unknown): AppFleetError =>
-  new AppFleetError('AF_UNIT_JOB', `cannot ${verbs[call]} ${unit}: ${resultWords[result] ?? result} (${result})`, {
-    cause: cause ?? { unit, result },
-    hint: `systemctl status ${unit}`,
-  });
 
 const isNotLoaded = (error: unknown): boolean => isBusError(error) && error.type === `${name}.NoSuchUnit`;
 
