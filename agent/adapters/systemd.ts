@@ -45,13 +45,20 @@ export const unitObjectPath = (unit: string): string => {
 
 const isNotLoaded = (error: unknown): boolean => isBusError(error) && error.type === `${name}.NoSuchUnit`;
 
-/** BusErrors that have no better words become AF_UNIT_JOB; what is an AppFleetError already stays. */
-const refused = (what: string, error: unknown, unit?: string): AppFleetError =>
+/** The bus speaks for PID 1 while that is away or overrun; such trouble passes and says nothing about the unit. */
+const isBusTrouble = (error: unknown): boolean =>
+  isBusError(error) &&
+  /^org\.freedesktop\.DBus\.Error\.(NoReply|NameHasNoOwner|ServiceUnknown|Disconnected|LimitsExceeded|Timeout|TimedOut)$/.test(
+    error.type,
+  );
+
+/** What the other side answered as an AppFleetError; what is one already stays. */
+const refused = (what: string, error: unknown, unit = ''): AppFleetError =>
   error instanceof AppFleetError
     ? error
-    : new AppFleetError('AF_UNIT_JOB', `${what}: ${messageOf(error)}`, {
+    : new AppFleetError(isBusTrouble(error) ? 'AF_BUS' : 'AF_UNIT_JOB', `${what}: ${messageOf(error)}`, {
         cause: error,
-        hint: unit === undefined ? 'systemctl status' : `systemctl status ${unit}`,
+        hint: `systemctl status ${unit}`.trim(),
       });
 
 /** systemd over its D-Bus interface. */

@@ -271,6 +271,17 @@ t.test('systemd', (t) => {
     units.close();
   });
 
+  t.test('trouble of the bus is not the unit’s', async (t) => {
+    const fake = createFakeBus((call) => {
+      if (call.member === 'GetNameOwner') return [':1.0'];
+      if (call.member !== 'StartUnit') return [];
+      return Promise.reject(busError('org.freedesktop.DBus.Error.NoReply', 'recipient disconnected from message bus'));
+    });
+    const units = createSystemd(fake.bus, fake.timers);
+    await t.rejects(units.start('a.service'), { code: 'AF_BUS', message: /cannot start a.service: recipient/ });
+    units.close();
+  });
+
   t.test('at most 64 jobs are outstanding, from the call to the end of the job', async (t) => {
     const { units, removed, calls } = createFakeSystemd();
     const all = Promise.all(Array.from({ length: 100 }, (_, i) => units.stop(`${i}.service`)));
