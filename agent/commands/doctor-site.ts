@@ -1,0 +1,189 @@
+/** What `appfleet doctor` checks about one member: file -> unit -> vhost -> socket -> container -> HTTP. */
+import type { Probe, WebAnswer } from '../adapters/probe.ts';
+import {
+  appSocket,
+  appUnit,
+  httpSocket,
+  mark,
+  runDirectory,
+  siteUnit,
+  socketUnit,
+  startDirectory,
+  unitPath,
+  vhostPath,
+  wakeSocket,
+} from '../core/names.ts';
+import { describeProblem } from '../core/problem.ts';
+import { messageOf } from '../errors.ts';
+import type { ActiveState, ContainerState, Host } from '../ports.ts';
+import type { Fleet } from '../reconcile/fleet.ts';
+import { type Known, problemsOf } from '../reconcile/members.ts';
+import type { SiteStatus } from '../reconcile/status.ts';
+import { type Finding, type Findings, findingsOn } from './finding.ts';
+
+/** What was read once for all members. */
+export interface Surroundings {
+  host: Host;
+  probe: Probe;
+  fleet: Fleet;
+  units: ReadonlyMap<string, ActiveState>;
+  statuses: ReadonlyMap<string, SiteStatus>;
+  containers: ReadonlyMap<string, ContainerState>;
+  refusals: ReadonlyMap<string, string>;
+  /** Wake what sleeps, to see whether it answers. */
+  wake: boolean;
+  steady: () => number;
+}
+
+interface Patient extends Surroundings {
+  known: Known;
+  status: SiteStatus;
+  findings: Findings;
+}
+
+const isOurs = (text: string | null): boolean => text?.includes(mark) === true;
+const isOpen = ({ status, units }: Patient): boolean => units.get(siteUnit(status.name)) === 'active';
+
+const checkFile = ({ known, fleet, findings }: Patient): void => {
+  const problems = problemsOf(known, fleet);
+  for (const problem of problems) findings.broken('file', describeProblem(problem), 'appfleet check');
+  if (problems.length === 0) findings.ok('file', known.file);
+};
+
+const checkUnit = async (patient: Patient): Promise<void> => {
+  const { host, known, status, units, findings } = patient;
+  const unit = siteUnit(known.name);
+  if (!isOurs(await host.files.read(unitPath(unit)).catch(() => null)))
+    return findings.broken('unit', `${unitPath(unit)} is not there, or not ours`, 'appfleet apply');
+  const active = units.get(unit);
+  if (active === 'failed') findings.broken('unit', `${unit} failed`, `systemctl status ${unit}`);
+  else if (isOpen(patient)) findings.ok('unit', `${unit} is active: the site is open`);
+  else findings.ok('unit', `${unit} is stopped, so the site is closed; to open it: systemctl start ${known.name}`);
+  if (!status.enabled)
+    findings.warn('unit', 'it will stay closed when the host boots', `systemctl enable ${known.name}`);
+};
+
+const checkNeeds = ({ known, statuses, findings }: Patient): void => {
+  for (const need of known.needs) {
+    const other = statuses.get(need);
+    if (other === undefined) findings.broken('needs', `there is no shared container ${need}`);
+    else if (other.state === 'failed')
+      findings.broken('needs', `${need} failed: ${other.problem ?? ''}`, `appfleet doctor ${need}`);
+    else if (other.state === 'stopped') findings.broken('needs', `${need} is stopped`, `systemctl start ${need}`);
+    else findings.ok('needs', `${need} is ${other.state}`);
+  }
+};
+
+const checkVhost = async ({ host, known, refusals, findings }: Patient): Promise<void> => {
+  const path = vhostPath(known.name);
+  const refusal = refusals.get(known.name);
+  if (refusal !== undefined) findings.broken('vhost', refusal, 'repair that place; it is tried again by itself');
+  if (isOurs(await host.files.read(path).catch(() => null))) {
+    if (refusal === undefined) findings.ok('vhost', path);
+  } else findings.broken('vhost', `${path} is not there, or not ours`, 'appfleet apply');
+};
+
+const checkSocket = async ({ host, known, units, findings }: Patient): Promise<void> => {
+  const { name, runtime } = known;
+  const entries = new Set(await host.files.list(runDirectory(name)));
+  if (runtime === 'static') {
+    if (entries.has('open')) findings.ok('socket', 'none is needed; nginx sees that the site is open');
+    else findings.broken('socket', 'nginx does not see that the site is open', `systemctl restart ${name}`);
+    return;
+  }
+  const repair = `systemctl restart ${socketUnit(name)}`;
+  const socket = units.get(socketUnit(name));
+  if (socket !== 'active') return findings.broken('socket', `${socketUnit(name)} is ${socket ?? 'not loaded'}`, repair);
+  if (!entries.has('wake.sock')) return findings.broken('socket', `${wakeSocket(name)} is gone`, repair);
+  const target = await host.files.readLink(httpSocket(name));
+  const towards = target === wakeSocket(name) ? 'systemd' : target === appSocket(name) ? 'the container' : null;
+  if (towards !== null) findings.ok('socket', `it listens; requests go to ${towards}`);
+  else findings.broken('socket', `${httpSocket(name)} points to ${target ?? 'nothing'}`, repair);
+};
+
+const checkContainer = async ({ host, probe, known, status, containers, findings }: Patient): Promise<void> => {
+  const { name, image } = known;
+  const container = containers.get(name);
+  if (status.state === 'failed')
+    return findings.broken('container', status.problem ?? 'it does not start', `appfleet logs ${name} -n 50`);
+  if (status.state === 'waking' || status.state === 'sleeping')
+    return findings.ok('container', `it is ${status.state}`);
+  if (status.state === 'asleep') {
+    const here = image === null || (await host.containers.hasImage(image));
+    if (here) return findings.ok('container', 'it sleeps; its image is here');
+    return findings.broken('container', `image ${image} is not on this host`, `docker pull ${image}`);
+  }
+  if (container?.running !== true)
+    return findings.broken(
+      'container',
+      `${appUnit(name)} is active but no container of that name runs`,
+      `systemctl restart ${name}`,
+    );
+  const launch = (await host.files.read(`${startDirectory(name)}/launch`).catch(() => null)) ?? '';
+  const spec = /^spec=(.*)$/m.exec(launch)?.[1] ?? '';
+  if (container.spec !== spec) findings.warn('container', 'it runs with older settings', `systemctl restart ${name}`);
+  const refused = known.kind === 'site' ? await probe.accepts(appSocket(name)) : null;
+  if (refused === null) findings.ok('container', 'it runs and accepts connections');
+  else findings.broken('container', `${appSocket(name)}: ${refused}`, `appfleet logs ${name} -n 50`);
+};
+
+const isUnknownName = ({ status, body }: WebAnswer): boolean => status === 404 && body.includes('no site of this name');
+
+/** One redirect to another name of the same site is followed: nginx sends www to the apex, or back. */
+const visit = async ({ probe, fleet, known }: Patient, limit: number): Promise<WebAnswer> => {
+  const port = fleet.settings.httpPort;
+  const answer = await probe.head(port, known.name, limit);
+  const location = answer.headers['location'];
+  if (answer.status !== 301 || typeof location !== 'string') return answer;
+  const host = URL.canParse(location) ? new URL(location).hostname : '';
+  return host !== known.name && known.aliases.includes(host) ? probe.head(port, host, limit) : answer;
+};
+
+const judge = ({ findings, known }: Patient, answer: WebAnswer, took: string): void => {
+  const { status, headers } = answer;
+  if (status < 500) return findings.ok('HTTP', `it answers ${status}${took}`);
+  const ours = status === 503 && headers['retry-after'] !== undefined;
+  const detail = ours ? 'nginx cannot get an answer from the container (503)' : `the program answers ${status}`;
+  const hint = `appfleet logs ${known.name} -n 50`;
+  if (ours) findings.broken('HTTP', detail, hint);
+  else findings.warn('HTTP', detail, hint);
+};
+
+const checkHttp = async (patient: Patient): Promise<void> => {
+  const { probe, fleet, known, status, findings, wake, steady } = patient;
+  const knock = await probe.knock(fleet.settings.httpPort, known.name);
+  if (isUnknownName(knock)) return findings.broken('HTTP', 'nginx does not know this name', 'appfleet apply');
+  if (!isOpen(patient)) {
+    const { status: code } = await visit(patient, 10);
+    if (code === 503) return findings.ok('HTTP', 'it answers 503, as a closed site does');
+    return findings.warn('HTTP', `the site is closed, but nginx answers ${code}`, 'systemctl reload nginx');
+  }
+  const sleeps = status.state === 'asleep' || status.state === 'failed';
+  if (sleeps && !wake)
+    return findings.ok('HTTP', 'nginx knows its name; it was not woken (--wake does that, to see it answer)');
+  const began = steady();
+  judge(patient, await visit(patient, sleeps ? 600 : 60), sleeps ? ` after ${(steady() - began).toFixed(2)} s` : '');
+};
+
+/** Findings about one member, from its file to its answer. */
+export const examine = async (around: Surroundings, known: Known, status: SiteStatus): Promise<Finding[]> => {
+  const findings = findingsOn(known.name);
+  const patient: Patient = { ...around, known, status, findings };
+  const guarded = async (link: string, check: () => Promise<void>): Promise<void> => {
+    try {
+      await check();
+    } catch (error) {
+      findings.broken(link, messageOf(error));
+    }
+  };
+  checkFile(patient);
+  await guarded('unit', () => checkUnit(patient));
+  checkNeeds(patient);
+  if (known.kind === 'site') await guarded('vhost', () => checkVhost(patient));
+  if (isOpen(patient)) {
+    if (known.kind === 'site') await guarded('socket', () => checkSocket(patient));
+    if (known.runtime !== 'static') await guarded('container', () => checkContainer(patient));
+  }
+  if (known.kind === 'site') await guarded('HTTP', () => checkHttp(patient));
+  return findings.all;
+};

@@ -1,0 +1,116 @@
+import picocolors from 'picocolors';
+import type { Probe } from '../adapters/probe.ts';
+import { messageOf } from '../errors.ts';
+import { createFleetReader } from '../reconcile/fleet.ts';
+import { knownMembers } from '../reconcile/members.ts';
+import { readStatus } from '../reconcile/status.ts';
+import type { Context, ExitCode } from './context.ts';
+import { examineHost } from './doctor-host.ts';
+import { examine, type Surroundings } from './doctor-site.ts';
+import type { Finding } from './finding.ts';
+import { resolveName } from './resolve.ts';
+import { unknownName } from './unknown.ts';
+
+const marks = { ok: '✓', warn: '!', broken: '✗' } as const;
+const paints = { ok: 'green', warn: 'yellow', broken: 'red' } as const;
+
+type Colours = ReturnType<typeof picocolors.createColors>;
+
+const lineOf = ({ mark, link, detail, hint }: Finding, width: number, colours: Colours): string[] => [
+  `  ${colours[paints[mark]](marks[mark])} ${link.padEnd(width)}  ${detail}`,
+  ...(mark === 'ok' || hint === undefined ? [] : [`    ${' '.repeat(width)}  ${colours.bold(`-> ${hint}`)}`]),
+];
+
+const worst = (findings: readonly Finding[]): Finding['mark'] =>
+  findings.some(({ mark }) => mark === 'broken')
+    ? 'broken'
+    : findings.some(({ mark }) => mark === 'warn')
+      ? 'warn'
+      : 'ok';
+
+/** A subject in one line when all is well with it and nobody asked for more, else a line per link. */
+const block = (title: string, findings: readonly Finding[], whole: boolean, colours: Colours): string[] => {
+  const mark = worst(findings);
+  const head = `${colours[paints[mark]](marks[mark])} ${colours.bold(title)}`;
+  if (mark === 'ok' && !whole) return [head];
+  const width = Math.max(...findings.map(({ link }) => link.length));
+  return [head, ...findings.flatMap((finding) => lineOf(finding, width, colours))];
+};
+
+const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
+
+const summary = (findings: readonly Finding[]): string => {
+  const count = (mark: Finding['mark']): number => findings.filter((finding) => finding.mark === mark).length;
+  const broken = count('broken');
+  const warnings = count('warn');
+  if (broken + warnings === 0) return `${plural(findings.length, 'check', 'checks')}, all well`;
+  const links = plural(broken, 'broken link', 'broken links');
+  return `${plural(findings.length, 'check', 'checks')}: ${links}, ${plural(warnings, 'warning', 'warnings')}`;
+};
+
+/** How many members are examined side by side. */
+const lanes = 16;
+
+/**
+ * `appfleet doctor [SITE]`: walks from the site's file to its answer and names the link that is broken. Nobody is woken unless
+ * `wake` says so. Exit code 1 when a link is broken, 2 when there is no such site.
+ */
+export const doctorCommand = async (
+  context: Context,
+  word: string | undefined,
+  options: { json: boolean; wake: boolean },
+  probe: Probe,
+): Promise<ExitCode> => {
+  const host = context.host();
+  const fleet = await createFleetReader(host.files)();
+  const name = word === undefined ? undefined : resolveName(word, fleet);
+  const members = await knownMembers(host.files, fleet);
+  if (name !== undefined && !members.some((member) => member.name === name)) return unknownName(context, name, fleet);
+
+  const findings = await examineHost(context, fleet, probe);
+  const states = new Map<string, string>();
+  try {
+    const statuses = new Map((await readStatus(host, fleet)).map((status) => [status.name, status]));
+    const around: Surroundings = {
+      host,
+      probe,
+      fleet,
+      statuses,
+      units: new Map((await host.units.list(['*.service', '*.socket'])).map((unit) => [unit.name, unit.active])),
+      containers: new Map((await host.containers.list().catch(() => [])).map((one) => [one.name, one])),
+      refusals: new Map((await host.web.refusals()).map(({ site, message }) => [site, message])),
+      wake: options.wake,
+      steady: context.steady,
+    };
+    const queue = members.filter((member) => name === undefined || member.name === name);
+    const found = new Map<string, Finding[]>();
+    const lane = async (): Promise<void> => {
+      for (let known = queue.shift(); known !== undefined; known = queue.shift()) {
+        const status = statuses.get(known.name);
+        if (status === undefined) continue;
+        states.set(known.name, status.state);
+        found.set(known.name, await examine(around, known, status));
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+    for (const member of members) findings.push(...(found.get(member.name) ?? []));
+  } catch (error) {
+    findings.push({ subject: 'host', link: 'systemd', mark: 'broken', detail: messageOf(error) });
+  }
+
+  if (options.json) context.print(JSON.stringify({ findings }, null, 2));
+  else {
+    const colours = picocolors.createColors(context.colours);
+    for (const subject of new Set(findings.map((finding) => finding.subject))) {
+      const state = states.get(subject);
+      const own = findings.filter((finding) => finding.subject === subject);
+      // Without a name the host is told in full; with one, the site.
+      const whole = name === undefined ? subject === 'host' : subject === name;
+      for (const line of block(state === undefined ? subject : `${subject}  ${state}`, own, whole, colours))
+        context.print(line);
+    }
+    context.print('');
+    context.print(summary(findings));
+  }
+  return worst(findings) === 'broken' ? 1 : 0;
+};
