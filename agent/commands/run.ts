@@ -218,7 +218,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   unwatchUnits();
   api.close();
   // A pass may be cut anywhere; a short one is still let finish so that the log ends well.
-  await Promise.race([loop.stop(), new Promise((resolve) => setTimeout(resolve, 2000))]);
+  await Promise.race([loop.stop(), new Promise((resolve) => setTimeout(resolve, 2000).unref())]);
   await release();
   return 0;
 };

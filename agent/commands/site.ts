@@ -80,7 +80,7 @@ export const siteCreateCommand = async (
   const [existing] = await filesOf(host.files, name);
   if (existing !== undefined) return refuse(`${existing} exists; edit it, or first: appfleet site remove ${name}`);
   for (const key of Object.keys(values) as CreateKey[])
-    if (!(siteKeys[key].runtimes).includes(runtime))
+    if (!siteKeys[key].runtimes.includes(runtime))
       return refuse(`${key} is not for runtime ${runtime}, only for ${siteKeys[key].runtimes.join(', ')}`);
 
   const path = `${paths.sites}/${name}.ini`;
@@ -90,7 +90,7 @@ export const siteCreateCommand = async (
   await host.files.write({ path, text, mode: 0o644 });
 
   context.print(`Wrote ${path}`);
-  const needed = Object.values(siteKeys).filter((key) => (key.required).includes(runtime));
+  const needed = Object.values(siteKeys).filter((key) => key.required.includes(runtime));
   const guessed = needed.map((key) => key.name).filter((key) => key !== 'runtime' && !(key in values));
   if (guessed.length > 0)
     context.print(`Look at: ${guessed.join(', ')}. The other keys are explained there, as comments.`);

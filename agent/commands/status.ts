@@ -28,6 +28,9 @@ const stateCell = (state: SiteState, colours: Colours): Cell => ({
 
 const titles = ['SITE', 'STATE', 'SINCE', 'RUNTIME', 'LAST REQUEST', 'MEMORY', 'RESTARTS', 'PROBLEM'];
 
+const problemText = ({ problem, problems }: SiteStatus): string =>
+  `${problem ?? ''}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''}`;
+
 const rowOf = (status: SiteStatus, now: number, colours: Colours): Cell[] => [
   { text: status.name, paint: colours.bold },
   stateCell(status.state, colours),
@@ -36,7 +39,7 @@ const rowOf = (status: SiteStatus, now: number, colours: Colours): Cell[] => [
   { text: since(status.lastRequest, now) },
   { text: bytes(status.memoryBytes) },
   { text: status.restarts === 0 ? '' : String(status.restarts) },
-  { text: status.problem ?? '', paint: colours.red },
+  { text: problemText(status), paint: colours.red },
 ];
 
 const least = 24;
@@ -80,9 +83,9 @@ export const statusTable = (
   );
   const indent = '    ';
   return lines.flatMap((line, index) => {
-    const problem = index === 0 ? null : (statuses[index - 1]?.problem ?? null);
-    if (problem === null) return [line];
-    return [line, ...wrap(problem, width - indent.length).map((part) => indent + colours.red(part))];
+    const status = statuses[index - 1];
+    if (status === undefined || status.problem === null) return [line];
+    return [line, ...wrap(problemText(status), width - indent.length).map((part) => indent + colours.red(part))];
   });
 };
 

@@ -42,12 +42,14 @@ const appView = (
   source: string,
   container: ContainerSpec,
   drainSeconds: number,
-  extra: { awake: boolean; assertOpen: boolean },
+  extra: { awake: boolean; assertOpen: boolean; socket: boolean },
 ): View => ({
   generated: generated(asUri(source)),
   source: asUri(source),
   name,
   program: paths.program,
+  socket: extra.socket,
+  socketUnit: socketUnit(name),
   needs: container.needs.map((need) => ({ appUnit: appUnit(need), siteUnit: siteUnit(need) })),
   awake: extra.awake,
   assertOpen: extra.assertOpen ? [{ path: openMark(name) }] : [],
@@ -107,7 +109,7 @@ export const siteUnits = (spec: SiteSpec, templates: Templates): UnitFile[] => {
     unit(
       appUnit(name),
       'app.service.mustache',
-      appView(name, file, container, spec.drainTimeoutSeconds, { awake, assertOpen: false }),
+      appView(name, file, container, spec.drainTimeoutSeconds, { awake, assertOpen: false, socket: true }),
     ),
   );
   return units;
@@ -131,7 +133,7 @@ export const serviceUnits = (spec: ServiceSpec, templates: Templates): UnitFile[
       unit: appUnit(name),
       text: render(
         template(templates, 'app.service.mustache'),
-        appView(name, file, container, 0, { awake, assertOpen: true }),
+        appView(name, file, container, 0, { awake, assertOpen: true, socket: false }),
         quoteUnit,
       ),
     },

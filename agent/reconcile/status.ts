@@ -127,7 +127,7 @@ const stateProblems = ({ known: { name, installed }, facade, state, failure }: F
   if (state === 'failed')
     return [failure?.reason ?? `its container does not start; see: systemctl status ${appUnit(name)}`];
   if (facade === 'failed') return [`its unit failed; see: systemctl status ${siteUnit(name)}`];
-  return installed ? [] : ['not applied yet; the agent does it, or: appfleet apply'];
+  return installed ? [] : ['it is not applied yet; see: appfleet plan'];
 };
 
 /** Everything about each member, sites first, by name. `only` leaves the others out. Throws AF_BUS and AF_FILE. */
@@ -143,6 +143,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
   const all = new Map<string, Facts>();
   for (const known of members) all.set(known.name, await readFacts(host, known, units));
 
+  const hasImage = (image: string): Promise<boolean> => host.containers.hasImage(image).catch(() => true);
   const nothing: UnitDetail = { since: null, restarts: 0, mainPid: 0 };
   const describe = async (facts: Facts): Promise<SiteStatus> => {
     const { known, state, failure, wakes } = facts;
@@ -151,15 +152,20 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
     const runs = ['awake', 'waking', 'sleeping'].includes(state);
     const watched = state === 'stopped' || state === 'served' ? siteUnit(name) : appUnit(name);
     const ask = runs || members.length <= fewMembers || only !== undefined;
-    const detail = ask ? await host.units.detail(watched).catch(() => nothing) : nothing;
+    let detail = ask ? await host.units.detail(watched).catch(() => nothing) : nothing;
     const isSite = hasContainer && known.kind === 'site';
+    // Never started since it was opened: asleep from the beginning.
+    if (ask && detail.since === null && state === 'asleep' && wakes.length === 0)
+      detail = await host.units.detail(siteUnit(name)).catch(() => nothing);
+    const missing = !known.installed && known.image !== null && !(await hasImage(known.image));
     const link = isSite && facts.entries.has('http.sock') ? await host.files.readLink(httpSocket(name)) : null;
     const access = isSite && facts.entries.has('r1') ? await host.files.lastAccess(appSocket(name)) : null;
     const refusal = refusals.get(name);
     const problems = [
       ...problemsOf(known, fleet).map(describeProblem),
       ...(refusal === undefined ? [] : [refusal]),
-      ...stateProblems(facts),
+      ...(missing ? [`image ${known.image} is not on this host; to see why: docker pull ${known.image}`] : []),
+      ...(missing ? [] : stateProblems(facts)),
       ...needProblems(facts, all),
       ...doorProblems(facts, link, units),
     ];
