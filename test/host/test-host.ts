@@ -57,6 +57,11 @@ export class TestHost {
     return this.run(['sh', '-euc', script], options);
   }
 
+  /** Runs a program of this machine, on this machine's files, in the host's network. */
+  network(argv: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return runCommand(['nsenter', '--target', String(this.leader), '--net', '--', ...argv], options);
+  }
+
   /** Starts a program and leaves the rest to the caller; by default it shares our terminal. */
   spawn(argv: readonly string[], options: { env?: Record<string, string>; stdio?: StdioOptions } = {}): ChildProcess {
     const [program, ...rest] = this.#enter(argv);
