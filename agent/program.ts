@@ -1,10 +1,19 @@
 /** The command line: which words mean which command. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { run as runProgram } from './adapters/host.ts';
 import { createJournalLog } from './adapters/journal.ts';
+import { createProbe } from './adapters/probe.ts';
 import { applyCommand } from './commands/apply.ts';
+import { askOn } from './commands/ask.ts';
+import { checkCommand } from './commands/check.ts';
 import type { Context, ExitCode } from './commands/context.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { helpCommand, schemaCommand } from './commands/help.ts';
+import { logsCommand } from './commands/logs.ts';
 import { planCommand } from './commands/plan.ts';
 import { runCommand } from './commands/run.ts';
+import { createKeys, siteCreateCommand, siteRemoveCommand } from './commands/site.ts';
+import { statusCommand } from './commands/status.ts';
 import { sleepCommand, wakeCommand } from './commands/wake.ts';
 import { takeSockets } from './net/listen-fds.ts';
 import { createNotify } from './net/notify.ts';
@@ -13,7 +22,9 @@ import { createNotify } from './net/notify.ts';
 export interface Process {
   env: NodeJS.ProcessEnv;
   pid: number;
+  stdin: NodeJS.ReadableStream & { isTTY?: boolean };
   stdout: { write(text: string): unknown };
+  stderr: NodeJS.WritableStream;
   on(signal: NodeJS.Signals, callback: () => void): unknown;
 }
 
@@ -45,6 +56,9 @@ export const createProgram = (
   const command = (words: string, description: string): Command => program.command(words).description(description);
   const done = (work: Promise<ExitCode>): Promise<void> => work.then((result) => void (code = result));
 
+  command('status [site]', 'show what the sites do')
+    .option('--json', 'as JSON', false)
+    .action((site: string | undefined, options: { json: boolean }) => done(statusCommand(context, site, options)));
   command('plan', 'show what would change on this host')
     .option('--json', 'as JSON', false)
     .action((options: { json: boolean }) => done(planCommand(context, options)));
@@ -57,6 +71,53 @@ export const createProgram = (
   command('sleep <site>', 'put it to sleep now, if nobody uses it').action((site: string) =>
     done(sleepCommand(context, site)),
   );
+  command('check [files...]', 'report every problem in the configuration')
+    .option('--json', 'as JSON', false)
+    .action((files: string[], options: { json: boolean }) => done(checkCommand(context, files, options)));
+  command('logs <site>', 'show what a site and its container say')
+    .option('-f, --follow', 'go on as more comes', false)
+    .option('-n, --lines <number>', 'so many lines from the end', wholeNumber)
+    .action((site: string, { follow, lines }: { follow: boolean; lines?: number }) =>
+      done(logsCommand(context, site, { follow, lines: lines ?? null })),
+    );
+  command('doctor [site]', 'walk from the file to the answer and name the broken link')
+    .option('--json', 'as JSON', false)
+    .option('--wake', 'wake sleeping sites to see them answer', false)
+    .action((site: string | undefined, options: { json: boolean; wake: boolean }) =>
+      done(doctorCommand(context, site, options, createProbe(runProgram))),
+    );
+
+  const site = command('site', 'create or remove a site');
+  const create = site
+    .command('create <domain>')
+    .description('write a commented site file')
+    .requiredOption('--runtime <runtime>', 'php-fpm, node, container or static');
+  for (const key of createKeys) create.option(`--${key} <value>`, `the key ${key} of the site file`);
+  create.action((domain: string, { runtime, ...values }: { runtime: string } & Record<string, string>) =>
+    done(siteCreateCommand(context, domain, runtime, values)),
+  );
+  site
+    .command('remove <domain>')
+    .description('take a site away; its file is kept, and so are docroot and volumes')
+    .option('-y, --yes', 'do not ask', false)
+    .action((domain: string, options: { yes: boolean }) =>
+      done(
+        siteRemoveCommand(context, domain, options, process.stdin.isTTY ? askOn(process.stdin, process.stderr) : null),
+      ),
+    );
+
+  command('config', 'what the files may hold')
+    .command('schema')
+    .description('as a JSON schema')
+    .action(() => done(schemaCommand(context)));
+  program.helpCommand(false);
+  command('help [topic]', 'explain the keys of a file: site, service or settings')
+    .option('--json', 'as JSON', false)
+    .action((topic: string | undefined, options: { json: boolean }) => {
+      if (topic === undefined) return program.outputHelp();
+      const named = program.commands.find((one) => one.name() === topic);
+      return named !== undefined && topic !== 'site' ? named.outputHelp() : done(helpCommand(context, topic, options));
+    });
   command('run', 'be the agent (systemd starts this)').action(() => done(run(context, process)));
   command('version', 'print the version').action(() => context.print(context.version));
 
@@ -69,6 +130,11 @@ export const createProgram = (
       throw error;
     }
   };
+};
+
+const wholeNumber = (text: string): number => {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number is wanted');
+  return Number(text);
 };
 
 /** Number of the step before which to die; only tests set it. */
