@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { plantSeed, seedPath } from '../images/seed.ts';
+import { endWithUs } from './end-with-us.ts';
 import { ourselves } from './process-id.ts';
 import type { Release } from './release.ts';
 import { rootfs, rootfsKind } from './rootfs.ts';
-import { hostFolder, isRunning, knownHosts, readState, writeState, type HostState } from './state.ts';
+import { claimFolder, hostFolder, isRunning, knownHosts, readState, writeState, type HostState } from './state.ts';
 import { startMachine } from './machine.ts';
 import { prune } from './store.ts';
 import { sweepStale, tearDown } from './teardown.ts';
@@ -25,11 +26,10 @@ export interface BootOptions {
 export async function bootHost({ name, release, log, keep = false }: BootOptions): Promise<TestHost> {
   await ensureTools(log);
   for (const stale of sweepStale()) log(`cleaned up after host ${stale}, left by a killed run`);
-  if (readState(name)) throw new Error(`a host ${name} is already there: use it, or take it down first`);
 
   const base = await rootfs(release, log);
   let state: HostState = { name, release, rootfs: base, booter: ourselves, keep, booted: new Date().toISOString() };
-  writeState(state);
+  claimFolder(state);
   if (!keep) endWithUs(name);
   try {
     await prepareFolder(state);
@@ -40,7 +40,8 @@ export async function bootHost({ name, release, log, keep = false }: BootOptions
     tearDown(name);
     throw error;
   }
-  prune(rootfsKind(release), new Set([base, ...rootfsInUse()]));
+  const inUse = knownHosts().flatMap((other) => readState(other)?.rootfs ?? []);
+  prune(rootfsKind(release), new Set([base, ...inUse]));
   return new TestHost(state);
 }
 
@@ -60,6 +61,7 @@ async function prepareFolder(state: HostState): Promise<void> {
     // With an empty id systemd would think of a first boot and enable whatever its presets name.
     'etc/machine-id': `${randomBytes(16).toString('hex')}\n`,
     'etc/hostname': `${name}\n`,
+    'etc/resolv.conf': '# this host has no network\n',
     'etc/hosts': `127.0.0.1 localhost\n127.0.1.1 ${name}\n::1 localhost ip6-localhost\n`,
     // Package lists count as fresh, however old the cached root is.
     'var/lib/apt/periodic/update-success-stamp': '',
@@ -67,24 +69,5 @@ async function prepareFolder(state: HostState): Promise<void> {
   for (const [path, text] of Object.entries(own)) {
     mkdirSync(dirname(join(folder, 'upper', path)), { recursive: true });
     writeFileSync(join(folder, 'upper', path), text);
-  }
-}
-
-function rootfsInUse(): string[] {
-  return knownHosts().flatMap((name) => readState(name)?.rootfs ?? []);
-}
-
-/** The kernel ends the host when we are killed; this also clears away its files when we leave in any other way. */
-function endWithUs(name: string): void {
-  const ours = () => readState(name)?.booter.pid === process.pid;
-  process.once('exit', () => {
-    if (ours()) tearDown(name);
-  });
-  for (const signalName of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signalName, () => {
-      if (ours()) tearDown(name);
-      // Now without our handler: end as everybody expects.
-      process.kill(process.pid, signalName);
-    });
   }
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Start times count from the boot of the machine. */
 const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -44,6 +44,14 @@ export function commandName(pid: number): string {
 export function innerPid(pid: number): number | undefined {
   const numbers = /^NSpid:\s+(.*)$/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1]?.split(/\s+/) ?? [];
   return numbers.length > 1 ? Number(numbers.at(-1)) : undefined;
+}
+
+/** The processes that have exactly this among their arguments. */
+export function processesNaming(argument: string): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => readOrEmpty(`/proc/${pid}/cmdline`).split('\0').includes(argument));
 }
 
 function readStat(pid: number): { state: string; started: string } | undefined {

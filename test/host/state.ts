@@ -1,4 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { hostsDir } from './places.ts';
 import { isAlive, type ProcessId } from './process-id.ts';
@@ -24,9 +33,25 @@ export function hostFolder(name: string): string {
   return join(hostsDir, name);
 }
 
+/** Makes the folder of a host that is about to be; throws when there is one of that name. */
+export function claimFolder(state: HostState): void {
+  mkdirSync(hostsDir, { recursive: true });
+  const folder = hostFolder(state.name);
+  // It appears together with the state: a folder without one is rubbish that anybody may sweep away.
+  const claim = mkdtempSync(join(hostsDir, '.claim-'));
+  try {
+    writeFileSync(join(claim, 'state.json'), JSON.stringify(state, null, 2));
+    chmodSync(claim, 0o755);
+    renameSync(claim, folder);
+  } catch (error) {
+    rmSync(claim, { recursive: true });
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    throw new Error(`a host ${state.name} is already there: use it, or take it down first`, { cause: error });
+  }
+}
+
 export function writeState(state: HostState): void {
   const file = stateFile(state.name);
-  mkdirSync(hostFolder(state.name), { recursive: true });
   writeFileSync(`${file}.new`, JSON.stringify(state, null, 2));
   renameSync(`${file}.new`, file);
 }
@@ -42,7 +67,9 @@ export function readState(name: string): HostState | undefined {
 /** The names of all hosts that left something on this machine. */
 export function knownHosts(): string[] {
   try {
-    return readdirSync(hostsDir).sort();
+    return readdirSync(hostsDir)
+      .filter((name) => !name.startsWith('.'))
+      .sort();
   } catch {
     return [];
   }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path';
 import { withLock } from './lock.ts';
 import { cacheDir } from './places.ts';
+import { processesNaming } from './process-id.ts';
 import type { Log } from './tools.ts';
 
 const UNFINISHED = '.unfinished';
@@ -40,10 +41,12 @@ export async function stored(
   return path;
 }
 
-/** Removes older builds of that kind, except those in use. */
+/** Removes older builds of that kind, except those to keep and those that a running process was told to use. */
 export function prune(kind: string, keep: ReadonlySet<string>): void {
   for (const name of readdirSync(cacheDir)) {
     const ofKind = name.startsWith(`${kind}-`) && /^[0-9a-f]{12}$/.test(name.slice(kind.length + 1));
-    if (ofKind && !keep.has(join(cacheDir, name))) rmSync(join(cacheDir, name), { recursive: true, force: true });
+    const path = join(cacheDir, name);
+    if (!ofKind || keep.has(path) || processesNaming(path).length > 0) continue;
+    rmSync(path, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { cgroupProcesses, cgroupsOf } from './cgroups.ts';
+import { processesNaming } from './process-id.ts';
 import { hostFolder } from './state.ts';
 
 /** What a host of that name has on this machine, one line each: empty once it is really gone. */
@@ -19,17 +20,4 @@ export function tracesOf(name: string): string[] {
       .map((link) => `network interface ${link}`),
     ...(existsSync(`/run/systemd/nspawn/propagate/${name}`) ? ['folder in /run/systemd/nspawn'] : []),
   ];
-}
-
-function processesNaming(folder: string): number[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(folder);
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
 }

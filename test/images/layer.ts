@@ -37,11 +37,20 @@ export interface Layer {
   readonly digest: string;
 }
 
+const underWay = new Map<string, Promise<Layer>>();
+
 /** Gives the layer, made first when the cache has none. The layers below it are made before. */
-export async function makeLayer(recipe: Recipe, log: Log): Promise<Layer> {
+export function makeLayer(recipe: Recipe, log: Log): Promise<Layer> {
+  const hash = layerHash(recipe);
+  const layer = underWay.get(hash) ?? makeOrFindLayer(recipe, hash, log);
+  underWay.set(hash, layer);
+  return layer;
+}
+
+async function makeOrFindLayer(recipe: Recipe, hash: string, log: Log): Promise<Layer> {
   const lower: Layer[] = [];
   for (const below of recipe === debian ? [] : lineage(recipe.from ?? debian)) lower.push(await makeLayer(below, log));
-  const path = await stored(layerKind(recipe), layerHash(recipe), log, async (work) => {
+  const path = await stored(layerKind(recipe), hash, log, async (work) => {
     const start = Date.now();
     mkdirSync(work, { recursive: true });
     if (recipe === debian) await bootstrap(join(work, 'diff'));
