@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import t, { type Test } from 'tap';
+import { readdirSync, readFileSync } from 'node:fs';
+import t from 'tap';
 import { isAtLeast, listenLines, type NginxFacts } from '../../agent/core/listen.ts';
 import { quoteNginx } from '../../agent/core/nginx-quote.ts';
 import { parseSettings } from '../../agent/core/settings.ts';
@@ -24,35 +24,6 @@ const siteOf = (name: string, text: string): SiteSpec => {
   if ('problems' in parsed) throw new Error(JSON.stringify(parsed.problems, null, 1));
   return parsed.spec;
 };
-
-/** Compares with a file; `UPDATE=1` writes it instead, to be read before it is committed. */
-const matchesFile = (t: Test, text: string, url: URL): void => {
-  if (process.env.UPDATE !== undefined) writeFileSync(url, text);
-  t.equal(
-    text,
-    existsSync(url) ? readFileSync(url, 'utf8') : '(no such file)',
-    url.pathname.split('/').slice(-2).join('/'),
-  );
-};
-
-const cases = new URL('../cases/vhost/', import.meta.url);
-t.test('each golden site file becomes the vhost beside it', (t) => {
-  for (const name of readdirSync(cases)) {
-    const at = new URL(`${name}/`, cases);
-    const ini = readdirSync(at).find((file) => file.endsWith('.ini'));
-    if (ini === undefined) continue;
-    const snippet = (file: string) =>
-      existsSync(new URL(file, at))
-        ? { file: `/etc/appfleet/vhost.d/${file}`, text: readFileSync(new URL(file, at), 'utf8') }
-        : null;
-    const snippets = { server: snippet('server.conf'), location: snippet('location.conf') };
-    const spec = siteOf(ini, readFileSync(new URL(ini, at), 'utf8'));
-    matchesFile(t, vhostCandidate(spec, modern, snippets, settings, templates).text, new URL('expected.conf', at));
-  }
-  const shared = new URL('shared/', cases);
-  matchesFile(t, renderShared(settings, modern, templates), new URL('expected.conf', shared));
-  t.end();
-});
 
 t.test(
   'a value that needs no quotes has none, one that needs them is escaped, and what nginx cannot hold is refused',
