@@ -50,6 +50,12 @@ const checkFile = ({ known, fleet, findings }: Patient): void => {
   if (problems.length === 0) findings.ok('file', known.file);
 };
 
+/** An image that is not here keeps everything else from being made. */
+const checkImage = async ({ host, known: { image }, findings }: Patient): Promise<void> => {
+  if (image === null || (await host.containers.hasImage(image))) return;
+  findings.broken('image', `${image} is not on this host, and the agent could not pull it`, `docker pull ${image}`);
+};
+
 const checkUnit = async (patient: Patient): Promise<void> => {
   const { host, known, status, units, findings } = patient;
   const unit = siteUnit(known.name);
@@ -177,6 +183,12 @@ export const examine = async (around: Surroundings, known: Known, status: SiteSt
     }
   };
   checkFile(patient);
+  if (!known.installed) {
+    // The links that follow cannot be there: only what keeps them from being made tells something.
+    if (findings.all.every(({ mark }) => mark === 'ok')) await guarded('image', () => checkImage(patient));
+    if (findings.all.every(({ mark }) => mark === 'ok')) await guarded('unit', () => checkUnit(patient));
+    return findings.all;
+  }
   await guarded('unit', () => checkUnit(patient));
   checkNeeds(patient);
   if (known.kind === 'site') await guarded('vhost', () => checkVhost(patient));

@@ -28,13 +28,16 @@ const worst = (findings: readonly Finding[]): Finding['mark'] =>
       ? 'warn'
       : 'ok';
 
-/** A subject in one line when all is well with it and nobody asked for more, else a line per link. */
-const block = (title: string, findings: readonly Finding[], whole: boolean, colours: Colours): string[] => {
+type Extent = 'all' | 'all unless well' | 'what is not well';
+
+/** A subject with a line per link, or with fewer. */
+const block = (title: string, findings: readonly Finding[], extent: Extent, colours: Colours): string[] => {
   const mark = worst(findings);
   const head = `${colours[paints[mark]](marks[mark])} ${colours.bold(title)}`;
-  if (mark === 'ok' && !whole) return [head];
-  const width = Math.max(...findings.map(({ link }) => link.length));
-  return [head, ...findings.flatMap((finding) => lineOf(finding, width, colours))];
+  if (mark === 'ok' && extent !== 'all') return [head];
+  const told = extent === 'what is not well' ? findings.filter((finding) => finding.mark !== 'ok') : findings;
+  const width = Math.max(...told.map(({ link }) => link.length));
+  return [head, ...told.flatMap((finding) => lineOf(finding, width, colours))];
 };
 
 const plural = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
@@ -104,10 +107,12 @@ export const doctorCommand = async (
     for (const subject of new Set(findings.map((finding) => finding.subject))) {
       const state = states.get(subject);
       const own = findings.filter((finding) => finding.subject === subject);
-      // Without a name the host is told in full; with one, the site.
-      const whole = name === undefined ? subject === 'host' : subject === name;
-      for (const line of block(state === undefined ? subject : `${subject}  ${state}`, own, whole, colours))
-        context.print(line);
+      const extent = ((): Extent => {
+        if (name === undefined) return subject === 'host' ? 'all' : 'all unless well';
+        return subject === 'host' ? 'what is not well' : 'all';
+      })();
+      const title = state === undefined ? subject : `${subject}  ${state}`;
+      for (const line of block(title, own, extent, colours)) context.print(line);
     }
     context.print('');
     context.print(summary(findings));

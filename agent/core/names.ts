@@ -45,6 +45,8 @@ export const appSocket = (name: string): string => `${releaseDirectory(name)}/ap
 /** Exists while a site without a wake socket (static, shared container) is open. */
 export const openMark = (name: string): string => `${runDirectory(name)}/open`;
 export const failedFile = (name: string): string => `${runDirectory(name)}/failed`;
+/** Its access time is that of the last request before the site fell asleep. */
+export const lastRequestFile = (name: string): string => `${runDirectory(name)}/last-request`;
 export const wakesFile = (name: string): string => `${runDirectory(name)}/wakes`;
 
 export const siteUnit = (name: string): string => `${name}.service`;

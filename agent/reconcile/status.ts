@@ -12,6 +12,7 @@ import {
   appUnit,
   failedFile,
   httpSocket,
+  lastRequestFile,
   paths,
   runDirectory,
   siteUnit,
@@ -154,18 +155,21 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
     const ask = runs || members.length <= fewMembers || only !== undefined;
     let detail = ask ? await host.units.detail(watched).catch(() => nothing) : nothing;
     const isSite = hasContainer && known.kind === 'site';
-    // Never started since it was opened: asleep from the beginning.
-    if (ask && detail.since === null && state === 'asleep' && wakes.length === 0)
+    // systemd forgot the unit of a container that was not started since the site was opened: asleep from then on.
+    if (ask && detail.since === null && state === 'asleep')
       detail = await host.units.detail(siteUnit(name)).catch(() => nothing);
     const missing = !known.installed && known.image !== null && !(await hasImage(known.image));
     const link = isSite && facts.entries.has('http.sock') ? await host.files.readLink(httpSocket(name)) : null;
-    const access = isSite && facts.entries.has('r1') ? await host.files.lastAccess(appSocket(name)) : null;
+    const access =
+      (isSite && facts.entries.has('r1') ? await host.files.lastAccess(appSocket(name)) : null) ??
+      (facts.entries.has('last-request') ? await host.files.lastAccess(lastRequestFile(name)) : null);
     const refusal = refusals.get(name);
+    const own = problemsOf(known, fleet).map(describeProblem);
     const problems = [
-      ...problemsOf(known, fleet).map(describeProblem),
+      ...own,
       ...(refusal === undefined ? [] : [refusal]),
       ...(missing ? [`image ${known.image} is not on this host; to see why: docker pull ${known.image}`] : []),
-      ...(missing ? [] : stateProblems(facts)),
+      ...(missing || (own.length > 0 && !known.installed) ? [] : stateProblems(facts)),
       ...needProblems(facts, all),
       ...doorProblems(facts, link, units),
     ];
