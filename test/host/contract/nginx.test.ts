@@ -1,6 +1,6 @@
 /*
  * The nginx adapter against the real one. Runs inside a test host as root: bundled into one file, started with `node`. It has an
- * nginx of its own, in a folder and on ports of its own. NGINX names another program.
+ * nginx of its own, in a folder and on ports of its own. NGINX_PROGRAM names another program (NGINX means something to nginx itself).
  */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import type { Run } from '../../../agent/adapters/nginx-test.ts';
 import { createSandbox, nginxCases, port, type Sandbox } from '../../adapters/nginx-cases.ts';
 import { until } from './fixture.ts';
 
-const program = process.env.NGINX ?? 'nginx';
+const program = process.env.NGINX_PROGRAM ?? 'nginx';
 const folders: string[] = [];
 
 const run: Run = ([command = '', ...words]) =>
@@ -46,7 +46,8 @@ const pidOf = (box: Sandbox): number => {
   }
 };
 const start = async (box: Sandbox): Promise<void> => {
-  execFileSync(program, ['-c', box.paths.main]);
+  // The daemon would hold on to our pipes.
+  execFileSync(program, ['-c', box.paths.main], { stdio: 'ignore' });
   await until('nginx runs', () => pidOf(box) > 0);
 };
 const stop = async (box: Sandbox): Promise<void> => {
