@@ -121,7 +121,8 @@ export class TestHost {
   }
 
   #enter(argv: readonly string[]): string[] {
-    return ['nsenter', '--target', String(this.leader), '--all', '--', ...argv];
+    // Under tap every child is given NODE_OPTIONS that load a file of this machine; the host's own Node would not find it.
+    return ['nsenter', '--target', String(this.leader), '--all', '--', 'env', '--unset=NODE_OPTIONS', ...argv];
   }
 }
 
