@@ -22,14 +22,15 @@ async function up(args: string[]): Promise<number> {
   const release = parseRelease(values.release);
   const name = values.name ?? defaultHostName(release);
   const start = Date.now();
-  if (attachHost(name)) {
-    log(`host ${name} is already running`);
-    return 0;
-  }
-  const host = await bootHost({ name, release, log, keep: true });
+  const running = attachHost(name);
+  const host = running ?? (await bootHost({ name, release, log, keep: true }));
   if (!values['no-images']) await buildImages(host, undefined, log);
-  log(`host ${name} is running (${((Date.now() - start) / 1000).toFixed(1)} s)`);
+  log(running ? `host ${name} is already running` : `host ${name} is running (${seconds(start)} s)`);
   return 0;
+}
+
+function seconds(start: number): string {
+  return ((Date.now() - start) / 1000).toFixed(1);
 }
 
 async function run(args: string[]): Promise<number> {
