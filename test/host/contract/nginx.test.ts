@@ -48,7 +48,12 @@ const pidOf = (box: Sandbox): number => {
 const start = async (box: Sandbox): Promise<void> => {
   // The daemon would hold on to our pipes.
   execFileSync(program, ['-c', box.paths.main], { stdio: 'ignore' });
-  await until('nginx runs', () => pidOf(box) > 0);
+  await until('nginx serves', () =>
+    asks('x.example').then(
+      () => true,
+      () => false,
+    ),
+  );
 };
 const stop = async (box: Sandbox): Promise<void> => {
   if (pidOf(box) > 0) process.kill(pidOf(box), 'SIGQUIT');
