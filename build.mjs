@@ -97,6 +97,7 @@ const tree = async () => {
   put(`${program}/node-preload.cjs`, source('units/node-preload.cjs'));
   for (const unit of ['appfleet.service', 'appfleet.socket', 'appfleet-wake@.service'])
     put(`etc/systemd/system/${unit}`, source(`units/${unit}`));
+  put('usr/lib/tmpfiles.d/appfleet.conf', source('units/tmpfiles.conf'));
   for (const folder of ['units', 'vhost-templates'])
     for (const name of readdirSync(join(root, folder)).filter((name) => name.endsWith('.mustache')))
       put(`${program}/${folder}/${name}`, source(`${folder}/${name}`));

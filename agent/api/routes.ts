@@ -25,7 +25,7 @@ export const createRoutes = ({ host, metrics, fleet, pass }: RouteParts): Routes
     fleet() ?? {
       sites: [],
       services: [],
-      settings: { parallelStarts: 0, webGroup: '', passIntervalSeconds: 0, httpPort: 0 },
+      settings: { parallelStarts: 0, passIntervalSeconds: 0, httpPort: 0 },
       problems: [],
       keep: new Set(),
       environments: new Map(),

@@ -8,7 +8,6 @@ import {
   cpus,
   duration,
   fileNames,
-  group,
   idle,
   image,
   network,
@@ -294,12 +293,6 @@ export const settingKeys = {
     default: '4',
     help: 'How many containers may be starting at the same time; shared containers go first and do not count',
     example: '8',
-  }),
-  web_group: setting('web_group', {
-    type: group,
-    default: 'www-data',
-    help: "Group of nginx's workers, who must reach the sockets",
-    example: 'www-data',
   }),
   pass_interval: setting('pass_interval', {
     type: duration(1),

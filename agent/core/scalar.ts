@@ -119,16 +119,6 @@ export const serviceNames = listOf('names', {
   parse: parseServiceName,
 });
 
-/** A group of the host. */
-export const group: ValueType<string> = {
-  name: 'group',
-  form: 'www-data',
-  comment: true,
-  pattern: '^[a-z_][a-z0-9_-]{0,31}$',
-  parse: (text) =>
-    /^[a-z_][a-z0-9_-]{0,31}$/.test(text) ? good(text) : bad(`${shown(text)} is not the name of a group`),
-};
-
 const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const host = '[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*(?::[0-9]{1,5})?';
 const imagePattern = `^(?:${host}/)?${component}(?:/${component})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`;

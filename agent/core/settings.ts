@@ -8,7 +8,6 @@ export const parseSettings = (source: SourceFile): { settings: Settings } | { pr
   const form = openForm(source, fileKinds.settings);
   const settings: Settings = {
     parallelStarts: form.takeOr(keys.parallel_starts, 0),
-    webGroup: form.takeOr(keys.web_group, ''),
     passIntervalSeconds: form.takeOr(keys.pass_interval, 0),
     httpPort: form.takeOr(keys.http_port, 0),
   };

@@ -74,8 +74,6 @@ export interface ServiceSpec {
 export interface Settings {
   /** How many containers may be starting at the same time; shared containers go first and do not count. */
   parallelStarts: number;
-  /** Group of nginx's workers, who must reach the sockets. */
-  webGroup: string;
   /** Seconds between two passes when nothing happens. */
   passIntervalSeconds: number;
   /** Port that nginx listens on. */

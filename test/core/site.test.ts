@@ -378,7 +378,7 @@ A = b
 
 t.test('settings', (t) => {
   const path = '/etc/appfleet/appfleet.ini';
-  const defaults = { parallelStarts: 4, webGroup: 'www-data', passIntervalSeconds: 60, httpPort: 80 };
+  const defaults = { parallelStarts: 4, passIntervalSeconds: 60, httpPort: 80 };
   t.strictSame(parseSettings({ path, text: '' }), { settings: defaults });
   t.strictSame(parseSettings({ path, text: '[appfleet]\nparallel_starts = 8\nhttp_port = 8080\n' }), {
     settings: { ...defaults, parallelStarts: 8, httpPort: 8080 },
