@@ -3,19 +3,7 @@ import { command } from './command.ts';
 import { domains } from './domain.ts';
 import { absolutePath, inside, page, root, volumes } from './path.ts';
 import { health, ready } from './readiness.ts';
-import {
-  choice,
-  cpus,
-  duration,
-  fileNames,
-  idle,
-  image,
-  network,
-  port,
-  serviceNames,
-  size,
-  whole,
-} from './scalar.ts';
+import { choice, cpus, duration, fileNames, idle, image, network, port, serviceNames, size, whole } from './scalar.ts';
 import type { Runtime } from './spec.ts';
 import { envValue, headerValue, parseEnvName, parseHeaderName } from './variable.ts';
 import type { Parsed, ValueType } from './value.ts';

@@ -8,7 +8,7 @@
  * - Each step names its owner or owners, so that a step that fails stops their later steps and nobody else's.
  */
 import type { DesiredFile, DesiredLink, DesiredState, Member } from './desired.ts';
-import { appUnit, failedFile, openedMark, siteUnit, socketUnit, wakeUnit } from './names.ts';
+import { appUnit, failedFile, openedMark, paths, siteUnit, socketUnit, startDirectory, wakeUnit } from './names.ts';
 
 type Active = 'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
 
@@ -33,6 +33,8 @@ export interface ObservedState {
   switchedOn: ReadonlySet<string>;
   /** Names that were opened once. */
   opened: ReadonlySet<string>;
+  /** Static sites that are marked as open for nginx. */
+  marked: ReadonlySet<string>;
   /** Unit files changed and systemd has not read them again. */
   unitsChanged: boolean;
   vhosts: { change: readonly string[]; remove: readonly string[]; shared: boolean };
@@ -52,7 +54,8 @@ export type Step =
   | { kind: 'reload-web'; owner: null }
   | { kind: 'stop-unit'; owner: string; unit: string }
   | { kind: 'remove-container'; owner: string; container: string }
-  | { kind: 'remove-file'; owner: string; path: string; isUnit: boolean };
+  | { kind: 'remove-file'; owner: string; path: string; isUnit: boolean }
+  | { kind: 'remove-folder'; owner: string; path: string };
 
 const list = (names: readonly string[]): string =>
   names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more`;
@@ -91,6 +94,7 @@ export const describeStep = (step: Step): string => {
     case 'remove-container':
       return `remove container ${step.container}`;
     case 'remove-file':
+    case 'remove-folder':
       return `remove ${step.path}`;
   }
 };
@@ -121,7 +125,10 @@ const runSteps = (member: Member, observed: ObservedState, open: ReadonlySet<str
   const { name } = member;
   const facade = observed.units.get(siteUnit(name));
   if (!observed.opened.has(name)) return [{ kind: 'open', owner: name, unit: siteUnit(name), wants: member.wants }];
-  if (member.runtime === 'static') return [];
+  if (member.runtime === 'static') {
+    const lost = facade === 'active' && !observed.marked.has(name);
+    return lost ? [{ kind: 'restart-unit', owner: name, unit: siteUnit(name), why: 'it is not marked as open' }] : [];
+  }
   const app = observed.units.get(appUnit(name));
   const container = observed.containers.find((c) => c.name === name);
   const steps: Step[] = [];
@@ -142,7 +149,10 @@ const runSteps = (member: Member, observed: ObservedState, open: ReadonlySet<str
   return steps;
 };
 
-/** Owner and kind of a generated path, by the folder that it stands in. */
+/**
+ * Takes away what nobody asks for any more, kind by kind: everything is stopped before anything is removed, and the folder by
+ * which we know a name goes last.
+ */
 const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path: string) => string | null): Step[] => {
   const wanted = new Set<string>();
   for (const member of desired.members) {
@@ -151,30 +161,36 @@ const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path
     wanted.add(member.wants.path);
     wanted.add(openedMark(member.name));
   }
-  const alive = new Set(desired.members.map((member) => member.name));
-  const gone = new Map<string, string[]>();
-  for (const path of [...observed.links.keys(), ...observed.files.keys()]) {
-    if (wanted.has(path)) continue;
-    const owner = ownerOf(path);
-    if (owner === null || desired.keep.has(owner)) continue;
-    gone.set(owner, [...(gone.get(owner) ?? []), path]);
+  const contained = new Set(desired.members.filter(({ image }) => image !== null).map(({ name }) => name));
+  const alive = new Set(desired.members.map(({ name }) => name));
+  const gone = [...new Set([...observed.links.keys(), ...observed.files.keys()])].sort().flatMap((path) => {
+    const owner = wanted.has(path) ? null : ownerOf(path);
+    return owner === null || desired.keep.has(owner) ? [] : [{ owner, path }];
+  });
+  const units = new Map<string, string>();
+  for (const { owner, path } of gone) {
+    if (!alive.has(owner))
+      for (const unit of [siteUnit(owner), socketUnit(owner), appUnit(owner)]) units.set(unit, owner);
+    // A unit of a site that lives on without it; a link is only another name.
+    else if (observed.files.has(path) && isUnitPath(path)) units.set(path.slice(paths.units.length + 1), owner);
   }
-  const steps: Step[] = [];
-  for (const [owner, files] of [...gone].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (!alive.has(owner)) {
-      for (const unit of [siteUnit(owner), socketUnit(owner), appUnit(owner)])
-        if (!isDown(observed.units.get(unit))) steps.push({ kind: 'stop-unit', owner, unit });
-      if (observed.containers.some((c) => c.name === owner))
-        steps.push({ kind: 'remove-container', owner, container: owner });
-    }
-    for (const path of files.sort())
-      steps.push({ kind: 'remove-file', owner, path, isUnit: path.startsWith('/etc/systemd/') });
-  }
-  for (const container of observed.containers)
-    if (!alive.has(container.site) && !desired.keep.has(container.site) && !gone.has(container.site))
-      steps.push({ kind: 'remove-container', owner: container.site, container: container.name });
-  return steps;
+  return [
+    ...[...units]
+      .filter(([unit]) => !isDown(observed.units.get(unit)))
+      .map(([unit, owner]): Step => ({ kind: 'stop-unit', owner, unit })),
+    ...observed.containers
+      .filter(({ site }) => !contained.has(site) && !desired.keep.has(site))
+      .map(({ site, name }): Step => ({ kind: 'remove-container', owner: site, container: name })),
+    ...gone
+      .filter(({ owner, path }) => path !== startDirectory(owner))
+      .map(({ owner, path }): Step => ({ kind: 'remove-file', owner, path, isUnit: isUnitPath(path) })),
+    ...gone
+      .filter(({ owner, path }) => path === startDirectory(owner))
+      .map(({ owner, path }): Step => ({ kind: 'remove-folder', owner, path })),
+  ];
 };
+
+const isUnitPath = (path: string): boolean => path.startsWith(`${paths.units}/`);
 
 /** The steps that make the host what the files ask for, in the order in which they must be carried out. */
 export const planChanges = (

@@ -36,8 +36,9 @@ const independent = new Set<Step['kind']>([
   'start-unit',
   'restart-unit',
   'stop-unit',
-  'remove-file',
   'remove-container',
+  'remove-file',
+  'remove-folder',
 ]);
 
 const ownersOf = (step: Step): readonly string[] =>

@@ -14,8 +14,7 @@ export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (l
     }
   },
   'write-file': async ({ file, change }) => {
-    // Written first and removed after the reload: a crash in between leaves it, and the next pass reloads.
-    if (file.isUnit && change === 'changed') await host.files.write({ path: reloadMark, text: '\n', mode: 0o644 });
+    if (file.isUnit && change === 'changed') await markUnits();
     await host.files.write(file);
   },
   'write-link': ({ link }) => host.files.link(link.path, link.target),
@@ -43,5 +42,9 @@ export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (l
   'reload-web': () => host.web.reload(),
   'stop-unit': ({ unit }) => host.units.stop(unit),
   'remove-container': ({ container }) => host.containers.remove(container),
-  'remove-file': ({ path }) => host.files.remove(path),
+  'remove-file': async ({ path, isUnit }) => {
+    if (isUnit) await markUnits();
+    await host.files.remove(path);
+  },
+  'remove-folder': ({ path }) => host.files.remove(path),
 });

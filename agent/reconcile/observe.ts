@@ -1,6 +1,6 @@
 /** What is on the host now, of what is ours. */
 import type { Member } from '../core/desired.ts';
-import { appSocket, httpSocket, mark, openedMark, paths, reloadMark, startDirectory, unitPath } from '../core/names.ts';
+import { appSocket, httpSocket, mark, openedMark, openMark, paths, reloadMark, startDirectory, unitPath } from '../core/names.ts';
 import type { ObservedState } from '../core/plan.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 
@@ -87,6 +87,10 @@ export const observe = async (
   const opened = new Set<string>();
   for (const { name } of members) if ((await files.read(openedMark(name))) !== null) opened.add(name);
 
+  const marked = new Set<string>();
+  for (const { name, runtime } of members)
+    if (runtime === 'static' && (await files.read(openMark(name))) !== null) marked.add(name);
+
   const units = new Map<string, Active>();
   const switchedOn = new Set<string>();
   for (const unit of await host.units.list(unitPatterns)) units.set(unit.name, unit.active);
@@ -114,6 +118,7 @@ export const observe = async (
       missingImages: new Set([...missingImages].sort()),
       switchedOn,
       opened,
+      marked,
       unitsChanged: (await files.read(reloadMark)) !== null,
       vhosts: {
         change: vhosts.change.map(({ site }) => site),
