@@ -17,7 +17,8 @@ const folders: string[] = [];
 const run: Run = ([command = '', ...words]) =>
   new Promise((resolve, reject) => {
     execFile(command, words, (error, stdout, stderr) => {
-      if (error !== null && typeof error.code !== 'number') reject(error);
+      if (error !== null && typeof error.code !== 'number')
+        reject(new Error(`${command} cannot be run`, { cause: error }));
       else resolve({ code: Number(error?.code ?? 0), stdout, stderr });
     });
   });
