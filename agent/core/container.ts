@@ -53,9 +53,9 @@ const createBody = (
   },
 });
 
-/** A container's create body as text, labelled with its own fingerprint. */
-const sealed = (body: ReturnType<typeof createBody>): { text: string; spec: string } => {
-  const spec = sha256(JSON.stringify(body)).slice(0, 32);
+/** A container's create body as text, labelled with the fingerprint of all that only a new start makes true. */
+const sealed = (body: ReturnType<typeof createBody>, pool = ''): { text: string; spec: string } => {
+  const spec = sha256(`${JSON.stringify(body)}${pool}`).slice(0, 32);
   return { spec, text: `${JSON.stringify({ ...body, Labels: { ...body.Labels, [labels.spec]: spec } }, null, 1)}\n` };
 };
 
@@ -113,6 +113,22 @@ const siteEnv = (site: SiteSpec, env: Readonly<Record<string, string>>): Record<
   };
 };
 
+/** php-fpm's ini grammar: plain ASCII without quotes, `;`, `=` or `$` needs no quoting; anything else is refused. */
+const quotePool = (value: string): string => {
+  if (!/^[A-Za-z0-9 _.:/;,%-]*$/.test(value))
+    throw new TypeError(`${JSON.stringify(value)} cannot stand in a pool file`);
+  return value;
+};
+
+const poolText = (site: SiteSpec, templates: Templates): string => {
+  const view = {
+    generated: generated(encodeURI(site.file)),
+    socket: appSocket(site.name),
+    maxBodyBytes: String(site.maxBodyBytes),
+  };
+  return render(template(templates, 'pool.conf.mustache'), view, quotePool);
+};
+
 /** The files that starting a site's container takes; a static site's are only the settings of its facade. */
 export const siteStartFiles = (
   site: SiteSpec,
@@ -125,7 +141,8 @@ export const siteStartFiles = (
     const text = launchText(site.file, { run: runDirectory(site.name), kind: 'static' });
     return [{ path: `${directory}/launch`, mode: 0o644, text }];
   }
-  const body = sealed(createBody(site.name, site.container, siteEnv(site, env), siteBinds(site)));
+  const pool = site.runtime === 'php-fpm' ? poolText(site, templates) : null;
+  const body = sealed(createBody(site.name, site.container, siteEnv(site, env), siteBinds(site)), pool ?? '');
   const files: StartFile[] = [
     { path: `${directory}/container.json`, mode: 0o600, text: body.text },
     {
@@ -142,19 +159,8 @@ export const siteStartFiles = (
       }),
     },
   ];
-  if (site.runtime === 'php-fpm') {
-    const view = { generated: generated(encodeURI(site.file)), socket: appSocket(site.name) };
-    const text = render(template(templates, 'pool.conf.mustache'), view, quotePool);
-    files.push({ path: poolFile(site.name), mode: 0o644, text });
-  }
+  if (pool !== null) files.push({ path: poolFile(site.name), mode: 0o644, text: pool });
   return files;
-};
-
-/** php-fpm's ini grammar: plain ASCII without quotes, `;`, `=` or `$` needs no quoting; anything else is refused. */
-const quotePool = (value: string): string => {
-  if (!/^[A-Za-z0-9 _.:/;,%-]*$/.test(value))
-    throw new TypeError(`${JSON.stringify(value)} cannot stand in a pool file`);
-  return value;
 };
 
 const serviceReadiness = (service: ServiceSpec): string => {
