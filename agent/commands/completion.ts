@@ -141,14 +141,13 @@ function __appfleet_names
     end
 end
 
-# The words before the cursor, without options, are these, and what follows them is their argument.
+# Whether these are the words of the command that is being typed.
 function __appfleet_at
-    set -l words (string match --invert -- '-*' (commandline --cut-at-cursor --tokenize-opc 2>/dev/null; or commandline -opc))
+    set -l words (string match --invert -- '-*' (commandline -opc))
     set -e words[1]
-    set -l length (count $argv)
-    test $length -eq 0; and return (test (count $words) -eq 0)
-    test (count $words) -ge $length; and test "$words[1..$length]" = "$argv"
-    and not contains -- "$words" site\\ create site\\ remove config\\ schema; or test "$words[1..$length]" = "$argv" -a $length -eq 2
+    set -l path $words[1]
+    contains -- "$path" site config; and set path $words[1..2]
+    test "$path" = "$argv"
 end
 
 complete -c appfleet -f
@@ -159,7 +158,7 @@ ${completedCommands.flatMap(fishLines).join('\n')}
 const scripts: Readonly<Record<(typeof shells)[number], () => string>> = { bash, fish };
 const isShell = (word: string): word is (typeof shells)[number] => (shells as readonly string[]).includes(word);
 
-/** \`appfleet completion SHELL\`: prints a script that the shell loads. Packages install it; exit code 2 for another shell. */
+/** `appfleet completion SHELL`: prints a script that the shell loads. Packages install it; exit code 2 for another shell. */
 export const completionCommand = (context: Context, shell: string): Promise<ExitCode> => {
   if (!isShell(shell)) {
     context.complain(`there is no completion for ${shell}; there is: ${shells.join(', ')}`);

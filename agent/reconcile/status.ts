@@ -141,8 +141,8 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
   const uptime = Number.parseFloat((await host.files.read('/proc/uptime')) ?? '');
   const wants = new Set(await host.files.list(paths.wants));
   const refusals = new Map((await host.web.refusals()).map(({ site, message }) => [site, message]));
-  const all = new Map<string, Facts>();
-  for (const known of members) all.set(known.name, await readFacts(host, known, units));
+  const facts = await Promise.all(members.map((known) => readFacts(host, known, units)));
+  const all = new Map(facts.map((one) => [one.known.name, one]));
 
   const hasImage = (image: string): Promise<boolean> => host.containers.hasImage(image).catch(() => true);
   const nothing: UnitDetail = { since: null, restarts: 0, mainPid: 0 };
