@@ -1,6 +1,6 @@
 /** What the agent answers. */
 import { appUnit } from '../core/names.ts';
-import { outcomeOf, stepLine } from '../commands/outcome.ts';
+import { outcomeOf, stepLine } from '../reconcile/outcome.ts';
 import type { Host } from '../ports.ts';
 import type { StepResult } from '../reconcile/apply.ts';
 import type { Fleet } from '../reconcile/fleet.ts';

@@ -4,10 +4,11 @@ import { requestLines } from '../net/http-client.ts';
 import { acquire } from '../net/lock.ts';
 import { createReconciler } from '../reconcile/reconcile.ts';
 import type { Context, ExitCode } from './context.ts';
-import { type Outcome, outcomeOf, printOutcome, printStep, stepLine, type StepLine } from './outcome.ts';
+import { exitCodeOf, type Outcome, outcomeOf, stepLine, type StepLine } from '../reconcile/outcome.ts';
+import { printOutcome, printStep } from './outcome.ts';
 import { newPassword } from './secret.ts';
 
-type ApplyLine = StepLine | { progress: string } | Outcome;
+type ApplyLine = StepLine | { progress: string } | { error: string } | Outcome;
 
 /** Has the running agent do the pass, and shows its steps as they are done. */
 const throughAgent = async (context: Context, show: (line: ApplyLine) => void): Promise<void> => {
@@ -27,16 +28,12 @@ export const applyCommand = async (
   let code: ExitCode = 0;
   const show = (line: ApplyLine): void => {
     if (options.json) context.print(JSON.stringify(line));
-    if ('progress' in line) {
-      if (context.progress && !options.json) context.complain(line.progress);
-    } else if ('step' in line) {
-      if (!options.json) printStep(context, line);
-    } else {
-      const result = options.json
-        ? printOutcome({ ...context, print: () => undefined, complain: () => undefined }, line)
-        : printOutcome(context, line);
-      code = result;
-    }
+    if ('error' in line) throw new AppFleetError('AF_API', line.error, { hint: 'journalctl -u appfleet' });
+    if ('problems' in line) code = exitCodeOf(line);
+    if (options.json) return;
+    if ('problems' in line) printOutcome(context, line);
+    else if ('step' in line) printStep(context, line);
+    else if (context.progress) context.complain(line.progress);
   };
   const release = await acquire();
   if (release === null) {

@@ -4,47 +4,58 @@ import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
 
 /** The executors of one pass; `vhosts` are the changes that its `install-vhosts` step stands for. */
-export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (line: string) => void): Executors => ({
-  'pull-image': async ({ image, owners }) => {
-    try {
-      await host.containers.pull(image, onProgress);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return new Map(owners.map((owner) => [owner, reason]));
-    }
-  },
-  'write-file': async ({ file, change }) => {
-    if (file.isUnit && change === 'changed') await markUnits();
-    await host.files.write(file);
-  },
-  'write-link': ({ link }) => host.files.link(link.path, link.target),
-  'reload-units': async () => {
-    await host.units.reload();
-    await host.files.remove(reloadMark);
-  },
-  open: async ({ owner, unit, wants }) => {
-    await host.units.start(unit);
-    await host.files.link(wants.path, wants.target);
-    await host.files.write({ path: openedMark(owner), text: '\n', mode: 0o644 });
-  },
-  'start-unit': ({ unit }) => host.units.start(unit),
-  'turn-switch': async ({ owner }) => {
-    // It may have woken since it was observed.
-    const [app] = await host.units.list([appUnit(owner)]);
-    if (app === undefined || app.active === 'inactive' || app.active === 'failed')
-      await host.files.link(httpSocket(owner), wakeSocket(owner));
-  },
-  'restart-unit': ({ unit }) => host.units.tryRestart(unit),
-  'install-vhosts': async () => {
-    const refusals = await host.web.install(vhosts);
-    return new Map(refusals.map(({ site, message }) => [site, message]));
-  },
-  'reload-web': () => host.web.reload(),
-  'stop-unit': ({ unit }) => host.units.stop(unit),
-  'remove-container': ({ container }) => host.containers.remove(container),
-  'remove-file': async ({ path, isUnit }) => {
-    if (isUnit) await markUnits();
-    await host.files.remove(path);
-  },
-  'remove-folder': ({ path }) => host.files.remove(path),
-});
+export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (line: string) => void): Executors => {
+  let marking: Promise<unknown> | null = null;
+  /**
+   * Says that systemd has to read its units again. Before the first unit changes and until the reload: a crash in between
+   * leaves it, and the next pass reloads. Once for all steps that run side by side: a file has one writer at a time.
+   */
+  const markUnits = (): Promise<unknown> =>
+    (marking ??= host.files.write({ path: reloadMark, text: '\n', mode: 0o644 }));
+
+  return {
+    'pull-image': async ({ image, owners }) => {
+      try {
+        await host.containers.pull(image, onProgress);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        return new Map(owners.map((owner) => [owner, reason]));
+      }
+    },
+    'write-file': async ({ file, change }) => {
+      if (file.isUnit && change === 'changed') await markUnits();
+      await host.files.write(file);
+    },
+    'write-link': ({ link }) => host.files.link(link.path, link.target),
+    'reload-units': async () => {
+      await host.units.reload();
+      await host.files.remove(reloadMark);
+      marking = null;
+    },
+    open: async ({ owner, unit, wants }) => {
+      await host.units.start(unit);
+      await host.files.link(wants.path, wants.target);
+      await host.files.write({ path: openedMark(owner), text: '\n', mode: 0o644 });
+    },
+    'start-unit': ({ unit }) => host.units.start(unit),
+    'turn-switch': async ({ owner }) => {
+      // It may have woken since it was observed.
+      const [app] = await host.units.list([appUnit(owner)]);
+      if (app === undefined || app.active === 'inactive' || app.active === 'failed')
+        await host.files.link(httpSocket(owner), wakeSocket(owner));
+    },
+    'restart-unit': ({ unit }) => host.units.tryRestart(unit),
+    'install-vhosts': async () => {
+      const refusals = await host.web.install(vhosts);
+      return new Map(refusals.map(({ site, message }) => [site, message]));
+    },
+    'reload-web': () => host.web.reload(),
+    'stop-unit': ({ unit }) => host.units.stop(unit),
+    'remove-container': ({ container }) => host.containers.remove(container),
+    'remove-file': async ({ path, isUnit }) => {
+      if (isUnit) await markUnits();
+      await host.files.remove(path);
+    },
+    'remove-folder': ({ path }) => host.files.remove(path),
+  };
+};

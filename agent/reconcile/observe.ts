@@ -1,6 +1,16 @@
 /** What is on the host now, of what is ours. */
 import type { Member } from '../core/desired.ts';
-import { appSocket, httpSocket, mark, openedMark, openMark, paths, reloadMark, startDirectory, unitPath } from '../core/names.ts';
+import {
+  appSocket,
+  httpSocket,
+  mark,
+  openedMark,
+  openMark,
+  paths,
+  reloadMark,
+  startDirectory,
+  unitPath,
+} from '../core/names.ts';
 import type { ObservedState } from '../core/plan.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 

@@ -1,94 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { createBackoff } from '../../agent/net/backoff.ts';
-import { createDebounce } from '../../agent/net/debounce.ts';
 import { createLimit } from '../../agent/net/limit.ts';
 import { withDeadline } from '../../agent/net/timers.ts';
 import { createFakeTimers, settle } from './fake-timers.ts';
-
-t.test('debounce', (t) => {
-  const make = () => {
-    const timers = createFakeTimers();
-    const runs: number[] = [];
-    const debounce = createDebounce({ minimum: 100, maximum: 1000, timers }, () => runs.push(timers.now()));
-    return { timers, runs, debounce };
-  };
-
-  t.test('one trigger runs once, after the minimum', (t) => {
-    const { timers, runs, debounce } = make();
-    debounce.trigger();
-    timers.pass(99);
-    t.same(runs, []);
-    timers.pass(5000);
-    t.same(runs, [100]);
-    t.equal(timers.armed(), 0);
-    t.end();
-  });
-
-  t.test('a burst runs once, after its end', (t) => {
-    const { timers, runs, debounce } = make();
-    for (let i = 0; i < 5; i++) {
-      debounce.trigger();
-      timers.pass(50);
-    }
-    timers.pass(5000);
-    t.same(runs, [300]);
-    t.end();
-  });
-
-  t.test('triggers without end cannot put it off beyond the maximum', (t) => {
-    const { timers, runs, debounce } = make();
-    for (let i = 0; i < 60; i++) {
-      debounce.trigger();
-      timers.pass(50);
-    }
-    t.same(runs, [1000, 2000, 3000]);
-    t.end();
-  });
-
-  t.test('a run begins a new burst with its own maximum', (t) => {
-    const { timers, runs, debounce } = make();
-    debounce.trigger();
-    timers.pass(100);
-    debounce.trigger();
-    timers.pass(100);
-    t.same(runs, [100, 200]);
-    t.end();
-  });
-
-  t.test('what is cancelled does not run, and the next trigger starts afresh', (t) => {
-    const { timers, runs, debounce } = make();
-    debounce.trigger();
-    timers.pass(90);
-    debounce.cancel();
-    timers.pass(2000);
-    t.same(runs, []);
-    debounce.trigger();
-    timers.pass(100);
-    t.same(runs, [2190]);
-    t.end();
-  });
-
-  t.test('every trigger is followed by a run within the maximum, and runs keep the minimum apart', (t) => {
-    fc.assert(
-      fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 60 }), (gaps) => {
-        const { timers, runs, debounce } = make();
-        const triggers: number[] = [];
-        for (const gap of gaps) {
-          timers.pass(gap);
-          triggers.push(timers.now());
-          debounce.trigger();
-        }
-        timers.pass(2000);
-        const answered = triggers.every((at) => runs.some((run) => run >= at && run <= at + 1000));
-        const apart = runs.every((run, i) => i === 0 || run - (runs[i - 1] ?? 0) >= 100);
-        return answered && apart && runs.length <= triggers.length;
-      }),
-    );
-    t.end();
-  });
-  t.end();
-});
 
 t.test('limit', (t) => {
   t.test('runs at most so many at once, in the order of arrival, and all of them', async (t) => {
