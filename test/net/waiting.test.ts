@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { createBackoff } from '../../agent/net/backoff.ts';
 import { createLimit } from '../../agent/net/limit.ts';
