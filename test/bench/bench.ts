@@ -1,0 +1,69 @@
+// npm run bench [-- --only NAME] [--json FILE] [--strict] [--keep]: speed and memory, measured side by side on a test host.
+import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { productHost } from '../host/fleet.ts';
+import { coldStart } from './cold-start.ts';
+import { type Figure, judge, table } from './figure.ts';
+import { createLab, type Part } from './lab.ts';
+
+const parts: Readonly<Record<string, Part>> = {
+  'cold-start': coldStart,
+};
+
+const USAGE = `usage: bench [--only ${Object.keys(parts).join('|')}]... [--json FILE] [--strict] [--keep]
+  --strict  exit with 1 when a target is missed
+  --keep    leave the host running, and use it again if it runs`;
+
+const began = performance.now();
+const log = (line: string): void => {
+  const seconds = ((performance.now() - began) / 1000).toFixed(0).padStart(4);
+  process.stderr.write(`${seconds} s  ${line}\n`);
+};
+
+const bench = async (names: readonly string[], host: string, keep: boolean): Promise<Figure[]> => {
+  const machine = await productHost(host, 'trixie', log, keep);
+  try {
+    const lab = createLab(machine, log);
+    const figures: Figure[] = [];
+    for (const name of names) figures.push(...((await parts[name]?.(lab)) ?? []));
+    return figures;
+  } finally {
+    if (!keep) await machine.down();
+  }
+};
+
+const main = async (): Promise<number> => {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true },
+      json: { type: 'string' },
+      host: { type: 'string', default: 'appfleet-bench' },
+      strict: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const names = values.only ?? Object.keys(parts);
+  if (values.help || names.some((name) => !(name in parts))) {
+    process.stderr.write(`${USAGE}\n`);
+    return values.help ? 0 : 2;
+  }
+  const before = loadavg()[0] ?? 0;
+  const figures = await bench(names, values.host, values.keep);
+  const missed = figures.filter((figure) => judge(figure) === 'MISS');
+  process.stdout.write(`${table(figures)}\n`);
+  if (values.json !== undefined) {
+    const rows = figures.map((figure) => ({ ...figure, verdict: judge(figure) }));
+    writeFileSync(values.json, `${JSON.stringify({ load: before, figures: rows }, null, 2)}\n`);
+  }
+  log(`${figures.length} figures, ${missed.length} missed their target; the machine's load was ${before.toFixed(1)} before`);
+  return values.strict && missed.length > 0 ? 1 : 0;
+};
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = 1;
+}
