@@ -1,0 +1,236 @@
+import t from 'tap';
+import type { Probe, WebAnswer } from '../../agent/adapters/probe.ts';
+import { doctorCommand } from '../../agent/commands/doctor.ts';
+import type { Finding } from '../../agent/commands/finding.ts';
+import { createReconciler } from '../../agent/reconcile/reconcile.ts';
+import { createFakeContext } from '../fakes/context.ts';
+import { createFakeHost, type FakeHost } from '../fakes/host.ts';
+
+const name = 'app.example.org';
+const run = `/run/appfleet/${name}`;
+const answer = (status: number, body = ''): WebAnswer => ({
+  status,
+  body,
+  headers: status === 503 ? { 'retry-after': '5' } : {},
+});
+
+interface Visits {
+  heads: string[];
+  knocks: string[];
+}
+
+const createFakeProbe = (change: Partial<Probe> = {}): Probe & Visits => {
+  const visits: Visits = { heads: [], knocks: [] };
+  return {
+    ...visits,
+    run: ([program]) =>
+      Promise.resolve({ code: 0, stdout: program === 'systemctl' ? 'systemd 257 (257.1)\n+PAM' : '', stderr: '' }),
+    accepts: () => Promise.resolve(null),
+    head: (_port, host) => {
+      visits.heads.push(host);
+      return Promise.resolve(answer(200));
+    },
+    knock: (_port, host) => {
+      visits.knocks.push(host);
+      return Promise.resolve(answer(413));
+    },
+    accessTimeMoves: () => Promise.resolve(true),
+    ...change,
+  };
+};
+
+/** A host where all is well, with one site that sleeps, and its database. Made by real passes. */
+const wellHost = async (): Promise<FakeHost> => {
+  const host = createFakeHost();
+  host.disk.set('/proc/net/tcp', '  sl  local_address rem_address   st\n   0: 00000000:0050 00000000:0000 0A 0\n');
+  host.disk.set('/proc/meminfo', 'MemTotal:        8000000 kB\n');
+  host.disk.set(`/etc/appfleet/sites/${name}.ini`, '[site]\nruntime = node\nimage = node:20\nneeds = mysql\n');
+  host.disk.set('/etc/appfleet/services/mysql.ini', '[service]\nimage = mariadb:11\n');
+  for (const image of ['node:20', 'mariadb:11']) host.images.add(image);
+  for (const unit of ['appfleet.service', 'appfleet.socket', 'nginx.service', `${name}.socket`, 'mysql-app.service'])
+    host.active.set(unit, 'active');
+  const context = createFakeContext(host);
+  const reconciler = createReconciler(host, context.templates(), () => 'secret');
+  await reconciler.apply({ width: 1, clock: () => 0, onProgress: () => undefined });
+  host.accessed.set(`${run}/wake.sock`, 0);
+  host.links.set(`${run}/http.sock`, `${run}/wake.sock`);
+  const spec = /^spec=(.*)$/m.exec(host.disk.get('/var/lib/appfleet/start/mysql/launch') ?? '')?.[1] ?? '';
+  host.docker.set('mysql', { name: 'mysql', site: 'mysql', spec, running: true, imageId: '', memory: 1 });
+  return host;
+};
+
+const awake = (host: FakeHost): void => {
+  const spec = /^spec=(.*)$/m.exec(host.disk.get(`/var/lib/appfleet/start/${name}/launch`) ?? '')?.[1] ?? '';
+  host.active.set(`${name}-app.service`, 'active');
+  host.links.set(`${run}/http.sock`, `${run}/r1/app.sock`);
+  host.docker.set(name, { name, site: name, spec, running: true, imageId: '', memory: 1 });
+};
+
+const examine = async (
+  host: FakeHost,
+  probe: Probe = createFakeProbe(),
+  options: { word?: string; wake?: boolean } = {},
+): Promise<{ code: number; bad: string[]; findings: Finding[] }> => {
+  const context = createFakeContext(host);
+  const code = await doctorCommand(context, options.word, { json: true, wake: options.wake ?? false }, probe);
+  const { findings } = JSON.parse(context.take()) as { findings: Finding[] };
+  const bad = findings.filter(({ mark }) => mark !== 'ok');
+  return { code, findings, bad: bad.map(({ subject, link, mark, detail }) => `${mark} ${subject} ${link}: ${detail}`) };
+};
+
+t.test('all is well', async (t) => {
+  const host = await wellHost();
+  const probe = createFakeProbe();
+  const context = createFakeContext(host);
+  t.equal(await doctorCommand(context, undefined, { json: false, wake: false }, probe), 0);
+  t.equal(
+    `\n${context.take()}\n`,
+    `
+✓ host
+  ✓ systemd          version 257
+  ✓ docker           version 26.1.5, API 1.45
+  ✓ docker over TCP  nothing listens on 2375 and 2376
+  ✓ nginx            version 1.26.3, its configuration is valid
+  ✓ vhosts           nginx accepts all of them
+  ✓ agent            it runs
+  ✓ access times     they work on /run/appfleet
+  ✓ memory           8.2 GB
+  ✓ in step          the host is as the files say
+✓ app.example.org  asleep
+✓ mysql  awake
+
+19 checks, all well
+`,
+  );
+  t.same([probe.heads, probe.knocks], [[], [name]], 'the sleeping site was not woken');
+  t.equal(host.calls.get('start'), 2, 'no more than the pass that made the host');
+
+  t.equal(await doctorCommand(context, name, { json: false, wake: true }, probe), 0);
+  t.match(context.take(), /✓ HTTP {7}it answers 200 after \d/);
+  t.same(probe.heads, [name], 'with --wake it was');
+  t.equal(await doctorCommand(context, 'ap.example.org', { json: false, wake: false }, probe), 2);
+});
+
+t.test('each broken link is named', async (t) => {
+  const broken = async (change: (host: FakeHost) => void, probe?: Partial<Probe>): Promise<string[]> => {
+    const host = await wellHost();
+    change(host);
+    const { code, bad } = await examine(host, createFakeProbe(probe), { word: name });
+    const expected = bad.some((line) => line.startsWith('broken')) ? 1 : 0;
+    t.equal(code, expected, bad.join('; '));
+    return bad.filter((line) => !/^\w+ host /.test(line));
+  };
+  const only = async (expected: RegExp, change: (host: FakeHost) => void, probe?: Partial<Probe>): Promise<void> => {
+    const bad = await broken(change, probe);
+    t.equal(bad.length, 1, String(expected));
+    t.match(bad[0], expected);
+  };
+  await only(/^broken .* file: .*ini:2: runtime: /, (host) => {
+    host.disk.set(`/etc/appfleet/sites/${name}.ini`, '[site]\nruntime = nod\nimage = node:20\n');
+  });
+  await only(/^broken .* unit: .*is not there/, (host) => host.disk.delete(`/etc/systemd/system/${name}.service`));
+  await only(/^warn .* unit: it will stay closed when the host boots/, (host) =>
+    host.links.delete(`/etc/systemd/system/multi-user.target.wants/${name}.service`),
+  );
+  await only(/^broken .* needs: mysql is stopped/, (host) => {
+    host.active.set('mysql.service', 'inactive');
+    host.active.set('mysql-app.service', 'inactive');
+  });
+  await only(/^broken .* vhost: x.conf:1: unknown directive/, (host) =>
+    host.refused.set(name, 'x.conf:1: unknown directive'),
+  );
+  await only(/^broken .* socket: .*socket is inactive/, (host) => host.active.set(`${name}.socket`, 'inactive'));
+  await only(/^broken .* socket: .*wake.sock is gone/, (host) => host.accessed.delete(`${run}/wake.sock`));
+  await only(/^broken .* socket: .*http.sock points to nothing/, (host) => host.links.delete(`${run}/http.sock`));
+  await only(/^broken .* container: image node:20 is not on this host/, (host) => host.images.delete('node:20'));
+  await only(/^broken .* container: out of memory/, (host) => host.disk.set(`${run}/failed`, '1 9.00 out of memory\n'));
+  await only(/^broken .* container: .*no container of that name runs/, (host) => {
+    awake(host);
+    host.docker.delete(name);
+  });
+  await only(/^broken .* container: .*app.sock: ECONNREFUSED/, awake, {
+    accepts: () => Promise.resolve('ECONNREFUSED'),
+  });
+  await only(/^broken .* HTTP: nginx cannot get an answer/, awake, { head: () => Promise.resolve(answer(503)) });
+  await only(/^warn .* HTTP: the program answers 500/, awake, { head: () => Promise.resolve(answer(500)) });
+  await only(/^broken .* HTTP: nginx does not know this name/, () => undefined, {
+    knock: () => Promise.resolve(answer(404, 'There is no site of this name here.\n')),
+  });
+  await only(/^broken .* HTTP: connect ECONNREFUSED/, () => undefined, {
+    knock: () => Promise.reject(new Error('connect ECONNREFUSED 127.0.0.1:80')),
+  });
+  await only(/^warn .* HTTP: the site is closed, but nginx answers 200/, (host) =>
+    host.active.set(`${name}.service`, 'inactive'),
+  );
+});
+
+t.test('each trouble of the host is named', async (t) => {
+  const expectOnHost = async (
+    expected: RegExp,
+    change: (host: FakeHost) => void,
+    probe?: Partial<Probe>,
+  ): Promise<void> => {
+    const host = await wellHost();
+    change(host);
+    const { bad } = await examine(host, createFakeProbe(probe));
+    t.ok(
+      bad.some((line) => expected.test(line)),
+      `${expected} in ${bad.join('; ')}`,
+    );
+  };
+  const said = (stdout: string, code = 0, stderr = '') => ({ run: () => Promise.resolve({ code, stdout, stderr }) });
+  await expectOnHost(/^warn host systemd: version 247 is older/, () => undefined, said('systemd 247 (247.3)'));
+  await expectOnHost(/^broken host nginx: .*\[emerg\] bad/, () => undefined, said('', 1, 'nginx: [emerg] bad in x:1'));
+  await expectOnHost(/^broken host nginx: it does not run/, (host) => host.active.delete('nginx.service'));
+  await expectOnHost(/^warn host nginx: it has not loaded/, (host) => void (host.nginx.stale = true));
+  await expectOnHost(/^broken host agent: it does not run/, (host) => host.active.delete('appfleet.service'));
+  await expectOnHost(/^warn host agent: its socket/, (host) => host.active.delete('appfleet.socket'));
+  await expectOnHost(/^broken host docker: its API 1.23/, (host) => {
+    host.containers.version = () => Promise.resolve({ version: '1.11', api: '1.23' });
+  });
+  await expectOnHost(/^broken host docker: refused/, (host) => {
+    host.containers.version = () => Promise.reject(new Error('refused'));
+  });
+  const listening = (port: string) => (host: FakeHost) =>
+    void host.disk.set('/proc/net/tcp6', `  sl\n   1: 00000000000000000000000000000000:${port} 0:0000 0A 0\n`);
+  await expectOnHost(/^broken host docker over TCP: .*2375/, listening('0947'));
+  await expectOnHost(/^warn host docker over TCP: .*2376/, listening('0948'));
+  await expectOnHost(/^broken host access times: /, () => undefined, { accessTimeMoves: () => Promise.resolve(false) });
+  await expectOnHost(/^warn host memory: 1.0 GB/, (host) => host.disk.set('/proc/meminfo', 'MemTotal: 1000000 kB\n'));
+  await expectOnHost(/^warn host in step: .*edited by hand: .*app.example.org.service/, (host) => {
+    const unit = `/etc/systemd/system/${name}.service`;
+    host.disk.set(unit, `${host.disk.get(unit) ?? ''}# mine\n`);
+  });
+  await expectOnHost(/^warn host in step: not applied yet: /, (host) =>
+    host.disk.set('/etc/appfleet/sites/b.org.ini', '[site]\nruntime = static\nroot = /srv\n'),
+  );
+  await expectOnHost(/^broken host settings: .*appfleet.ini:2: /, (host) =>
+    host.disk.set('/etc/appfleet/appfleet.ini', '[appfleet]\nx = 1\n'),
+  );
+  await expectOnHost(/^warn host vhosts: .*app.example.org: x.conf:1/, (host) =>
+    host.refused.set(name, 'x.conf:1: no'),
+  );
+});
+
+t.test('a site that redirects to its www name is followed there', async (t) => {
+  const host = await wellHost();
+  host.disk.set(
+    `/etc/appfleet/sites/${name}.ini`,
+    `[site]\nruntime = node\nimage = node:20\naliases = www.${name}\nredirect = apex-to-www\n`,
+  );
+  awake(host);
+  const heads: string[] = [];
+  const probe = createFakeProbe({
+    head: (_port, visited) => {
+      heads.push(visited);
+      const away = { ...answer(301), headers: { location: `http://www.${name}/` } };
+      return Promise.resolve(visited === name ? away : answer(200));
+    },
+  });
+  const { findings } = await examine(host, probe, { word: name });
+  t.match(
+    findings.find(({ link }) => link === 'HTTP'),
+    { detail: 'it answers 200' },
+  );
+  t.same(heads, [name, `www.${name}`]);
+});

@@ -1,0 +1,229 @@
+import { readFileSync } from 'node:fs';
+import { PassThrough } from 'node:stream';
+import t from 'tap';
+import { askOn } from '../../agent/commands/ask.ts';
+import { checkCommand } from '../../agent/commands/check.ts';
+import { completedCommands, completionCommand } from '../../agent/commands/completion.ts';
+import { helpCommand, schemaCommand } from '../../agent/commands/help.ts';
+import { logsCommand } from '../../agent/commands/logs.ts';
+import { siteCreateCommand, siteRemoveCommand } from '../../agent/commands/site.ts';
+import { fileKinds, runtimes } from '../../agent/core/keys.ts';
+import { createProgram } from '../../agent/program.ts';
+import { createFakeContext } from '../fakes/context.ts';
+import { createFakeHost } from '../fakes/host.ts';
+
+const sites = '/etc/appfleet/sites';
+const text = { json: false };
+
+const fleet = () => {
+  const host = createFakeHost();
+  host.disk.set(`${sites}/example.org.ini`, '[site]\nruntime = node\nimage = node:20\naliases = www.example.org\n');
+  host.disk.set('/etc/appfleet/services/mysql.ini', '[service]\nimage = mariadb:11\n');
+  const context = createFakeContext(host);
+  return { host, context };
+};
+
+t.test('check', async (t) => {
+  const { host, context } = fleet();
+  t.equal(await checkCommand(context, [], text), 0);
+  t.equal(context.take(), '2 files, no problems');
+
+  host.disk.set(`${sites}/b.example.org.ini`, '[site]\nruntim = node\nport = abc\nimage = node:20\n');
+  host.disk.set('/etc/appfleet/appfleet.ini', '[appfleet]\nhttp_port = many\n');
+  t.equal(await checkCommand(context, [], text), 2);
+  const lines = context.take().split('\n');
+  t.match(lines[0], /^\/etc\/appfleet\/appfleet.ini:2: http_port: /);
+  t.match(lines.join('\n'), `${sites}/b.example.org.ini:2: runtim: is not a key of [site] (did you mean \`runtime\`?)`);
+  t.match(lines.at(-1), /^4 files, [0-9]+ problems$/);
+  await checkCommand(context, [], { json: true });
+  t.match(JSON.parse(context.take()), { files: 4, problems: [{ file: '/etc/appfleet/appfleet.ini', line: 2 }] });
+  t.equal(host.calls.size, 0, 'no systemd was needed');
+});
+
+t.test('check of files that are not installed', async (t) => {
+  const { host, context } = fleet();
+  const check = async (...names: string[]): Promise<[number, string]> => [
+    await checkCommand(context, names, text),
+    context.take(),
+  ];
+  const put = (path: string, body: string): void => void host.disk.set(path, body);
+  put('new.org.ini', '[site]\nruntime = node\nimage = node:20\nneeds = mysql\n');
+  t.same(await check('new.org.ini'), [0, '1 file, no problems'], 'what it needs is installed');
+  put('a.org.ini', '[site]\nruntime = static\nroot = /srv/a\naliases = www.example.org\n');
+  const [code, said] = await check('a.org.ini');
+  t.equal(code, 2);
+  t.match(said, 'www.example.org is already served by');
+  t.match(said, 'example.org.ini:', 'also when the other file is the one that would lose its name');
+  put('repo/services/redis.ini', '[service]\nimage = redis:7\nimag = x\n');
+  t.match(
+    (await check('repo/services/redis.ini'))[1],
+    /^repo\/services\/redis.ini:3: imag: is not a key of \[service\]/,
+  );
+  put('redis.ini', '[service]\nimage = redis:7\n');
+  put('cache.org.ini', '[site]\nruntime = node\nimage = node:20\nneeds = redis\n');
+  t.match((await check('cache.org.ini'))[1], 'there is no service redis');
+  t.same(await check('cache.org.ini', 'redis.ini'), [0, '2 files, no problems'], 'together they are whole');
+  put('appfleet.ini', '[appfleet]\nhttp_port = x\n');
+  t.match((await check('appfleet.ini'))[1], /^appfleet.ini:2: http_port: /);
+  t.match((await check('absent.org.ini'))[1], 'absent.org.ini: cannot be read: there is no such file');
+  t.match((await check('new.org.ini~'))[1], 'does not end in .ini');
+  put('other/new.org.ini', '');
+  t.match((await check('new.org.ini', 'other/new.org.ini'))[1], 'would be the same file as new.org.ini');
+  put(`${sites}/broken.org.ini`, 'nonsense');
+  t.same(await check('new.org.ini'), [0, '1 file, no problems'], 'others are not its fault');
+  t.equal((await check(`${sites}/broken.org.ini`))[0], 2);
+});
+
+t.test('site create', async (t) => {
+  const { host, context } = fleet();
+  for (const runtime of runtimes) {
+    t.equal(await siteCreateCommand(context, `${runtime}.example.com`, runtime, {}), 0, runtime);
+    t.match(context.take(), `Wrote ${sites}/${runtime}.example.com.ini`);
+    t.match(host.disk.get(`${sites}/${runtime}.example.com.ini`), `\nruntime = ${runtime}\n`);
+  }
+  t.equal(await checkCommand(context, [], text), 0, 'each is valid as it stands');
+  context.take();
+
+  const values = { image: 'node:22', command: "sh -c 'a; b $& c'", port: '8080', aliases: 'www.shop.org' };
+  t.equal(await siteCreateCommand(context, 'SHOP.org', 'node', values), 0);
+  const written = host.disk.get(`${sites}/shop.org.ini`) ?? '';
+  t.match(written, `\ncommand = "sh -c 'a; b $& c'"\n`, 'quoted, so that it means itself');
+  t.match(written, '\naliases = www.shop.org\n');
+  t.match(context.take(), 'No agent runs here');
+  t.equal(await checkCommand(context, [], text), 0);
+  context.take();
+
+  const refused: [string, string, Record<string, string>, RegExp][] = [
+    ['shop.org', 'node', {}, /shop.org.ini exists/],
+    ['nodot', 'static', {}, /not a whole domain/],
+    ['x.org', 'nod', {}, /there is no runtime nod; .*did you mean `node`/],
+    ['x.org', 'static', { image: 'x' }, /image is not for runtime static/],
+    ['x.org', 'node', { port: 'x' }, /x.org.ini:\d+: port: /],
+    ['x.org', 'static', { aliases: 'www.example.org' }, /already served by/],
+  ];
+  for (const [domain, runtime, values, message] of refused) {
+    t.equal(await siteCreateCommand(context, domain, runtime, values), 2, String(message));
+    t.match(context.take(), message);
+  }
+  t.notOk(host.disk.has(`${sites}/x.org.ini`), 'nothing was written');
+  host.disk.set(`${sites}/bücher.example.ini`, '');
+  t.equal(await siteCreateCommand(context, 'bücher.example', 'static', {}), 2, 'one name in two spellings');
+  host.active.set('appfleet.service', 'active');
+  context.take();
+  await siteCreateCommand(context, 'y.org', 'static', {});
+  t.match(context.take(), 'The agent applies it');
+});
+
+t.test('site remove', async (t) => {
+  const { host, context } = fleet();
+  const path = `${sites}/gone.org.ini`;
+  const body = '[site]\nruntime = php-fpm\nimage = php:8\nroot = /srv/www/gone\nvolumes = uploads:/var/uploads\n';
+  host.disk.set(path, body);
+  const remove = (domain: string, yes: boolean, answer: boolean | null): Promise<number> =>
+    siteRemoveCommand(context, domain, { yes }, answer === null ? null : () => Promise.resolve(answer));
+  t.equal(await remove('gon.org', true, null), 2);
+  t.match(context.take(), 'did you mean gone.org?');
+  t.equal(await remove('gone.org', false, null), 2);
+  t.match(context.take(), '--yes');
+  t.equal(await remove('gone.org', false, false), 2);
+  t.match(context.take(), 'nothing was removed');
+  t.equal(host.disk.get(path), body);
+
+  t.equal(await remove('gone.org', false, true), 0);
+  const aside = '/var/lib/appfleet/removed/gone.org-20270115T080000Z.ini';
+  t.equal(host.disk.get(aside), body, 'nothing is lost');
+  t.equal(host.modes.get(aside), 0o600);
+  t.notOk(host.disk.has(path));
+  const said = context.take();
+  t.match(said, 'Kept /srv/www/gone (its files)');
+  t.match(said, 'Kept uploads (its volume)');
+  t.match(said, '`appfleet apply` removes its units');
+
+  host.disk.set(path, 'nonsense');
+  t.equal(await remove('gone.org', true, null), 0, 'a broken file can go as well');
+  host.disk.set(path, 'caf\ufffd');
+  t.equal(await remove('gone.org', true, null), 2, 'but not one that the copy would change');
+});
+
+t.test('only yes is yes', async (t) => {
+  for (const [typed, expected] of Object.entries({
+    'y\n': true,
+    'YES\n': true,
+    '\n': false,
+    'no\n': false,
+    '': false,
+  })) {
+    const input = new PassThrough();
+    const asked = askOn(input, new PassThrough())('Really?');
+    input.end(typed);
+    t.equal(await asked, expected, JSON.stringify(typed));
+  }
+});
+
+t.test('logs', async (t) => {
+  const { context } = fleet();
+  const ran: string[] = [];
+  const logs = (word: string, follow = false, lines: number | null = null, code = 0): Promise<number> =>
+    logsCommand(context, word, { follow, lines }, (argv) => {
+      ran.push(argv.join(' '));
+      return Promise.resolve(code);
+    });
+  t.equal(await logs('www.example.org', true, 20), 0);
+  t.equal(
+    ran.pop(),
+    'journalctl --no-hostname --unit example.org.service --unit example.org-app.service --unit example.org.socket' +
+      ' --unit appfleet-wake@example.org.service --lines 20 --follow',
+  );
+  t.equal(await logs('mysql', false, null, 1), 1, "journalctl's exit code");
+  t.equal(ran.pop(), 'journalctl --no-hostname --unit mysql.service --unit mysql-app.service');
+  t.equal(await logs('removed.org'), 0);
+  t.match(context.take(), 'there is no site removed.org now');
+  ran.pop();
+  t.equal(await logs('--output=cat'), 2);
+  t.same(ran, [], 'a word that is no name reaches nobody');
+});
+
+t.test('help and schema', async (t) => {
+  const { context } = fleet();
+  for (const [kind, { keys }] of Object.entries(fileKinds)) {
+    t.equal(await helpCommand(context, kind, text), 0);
+    const said = context.take();
+    for (const key of Object.keys(keys)) t.match(said, `  ${key} = `);
+    await helpCommand(context, kind, { json: true });
+    t.match(JSON.parse(context.take()), { $schema: /^https:/, type: 'object' });
+  }
+  t.equal(await helpCommand(context, 'sites', text), 2);
+  t.match(context.take(), 'did you mean `appfleet help site`?');
+  await schemaCommand(context);
+  t.match(JSON.parse(context.take()), { $defs: { site: {}, service: {}, settings: {} } });
+});
+
+t.test('completion knows the command line', async (t) => {
+  const { context } = fleet();
+  for (const shell of ['bash', 'fish']) {
+    t.equal(await completionCommand(context, shell), 0);
+    const installed = readFileSync(new URL(`../../units/completion.${shell}`, import.meta.url), 'utf8');
+    t.equal(installed.trimEnd(), context.take(), `appfleet completion ${shell} > units/completion.${shell}`);
+  }
+  t.equal(await completionCommand(context, 'csh'), 2);
+  context.take();
+
+  const run = createProgram(context, process);
+  const helpOf = async (words: string): Promise<string> => {
+    await run([...words.split(' ').filter((word) => word !== ''), '--help']);
+    return context.take();
+  };
+  const commandsIn = (help: string): string[] => {
+    const [, list = ''] = help.split('Commands:\n');
+    return [...list.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name ?? '');
+  };
+  const optionsIn = (help: string): string[] =>
+    [...help.matchAll(/^ {2}(?:-\w, )?--([\w-]+)/gm)].map(([, name]) => name ?? '').filter((name) => name !== 'help');
+  const internal = ['run'];
+  const top = commandsIn(await helpOf('')).filter((name) => !internal.includes(name));
+  t.same(top.sort(), completedCommands.flatMap(({ words }) => (words.includes(' ') ? [] : [words])).sort());
+  for (const { words, options } of completedCommands) {
+    const help = await helpOf(words);
+    t.same(optionsIn(help).sort(), Object.keys(options ?? {}).sort(), words);
+  }
+});
