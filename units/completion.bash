@@ -24,7 +24,7 @@ _appfleet() {
     COMPREPLY=()
     case $path in
     '')
-        words="status plan apply wake sleep check logs doctor site config help completion version"
+        words="status plan apply wake sleep check logs doctor site config help version"
         ;;
     'status')
         words="--json $(_appfleet_names sites services)"
@@ -79,9 +79,6 @@ _appfleet() {
         ;;
     'help')
         words="--json site service settings"
-        ;;
-    'completion')
-        words="bash fish"
         ;;
     'version')
         words=""

@@ -28,7 +28,6 @@ complete -c appfleet -n __appfleet_at -a doctor -d 'name the broken link'
 complete -c appfleet -n __appfleet_at -a site -d 'create or remove a site'
 complete -c appfleet -n __appfleet_at -a config -d 'what the files may hold'
 complete -c appfleet -n __appfleet_at -a help -d 'explain the keys of a file'
-complete -c appfleet -n __appfleet_at -a completion -d 'completion for a shell'
 complete -c appfleet -n __appfleet_at -a version -d 'the version'
 complete -c appfleet -n '__appfleet_at status' -a '(__appfleet_names sites services)'
 complete -c appfleet -n '__appfleet_at status' -l json
@@ -60,4 +59,3 @@ complete -c appfleet -n '__appfleet_at site remove' -l yes
 complete -c appfleet -n '__appfleet_at config' -a 'schema'
 complete -c appfleet -n '__appfleet_at help' -a 'site service settings'
 complete -c appfleet -n '__appfleet_at help' -l json
-complete -c appfleet -n '__appfleet_at completion' -a 'bash fish'

@@ -12,6 +12,8 @@ export interface WebAnswer {
 }
 
 export interface Probe {
+  /** Much of what is looked at is for root's eyes only. */
+  isRoot(): boolean;
   /** Runs a program to its end. Rejects when it cannot be started. */
   run(argv: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Null when the unix socket accepts connections, else why not. */
@@ -87,12 +89,15 @@ const connectOnce = (path: string): Promise<string | null> =>
   });
 
 export const createProbe = (run: Probe['run']): Probe => ({
+  isRoot: () => process.getuid?.() === 0,
   run,
   accepts: connectOnce,
   head: (port, name, limitSeconds) => ask(port, name, 'HEAD', {}, limitSeconds),
   knock: (port, name) => ask(port, name, 'POST', { 'content-length': tooLarge }, knockSeconds),
   accessTimeMoves: async (folder) => {
     const path = `${folder}/.doctor-${process.pid}.sock`;
+    // Listening in a folder that is not there would be called a lack of permission.
+    lstatSync(folder);
     rmSync(path, { force: true });
     const server = createServer();
     await new Promise<void>((resolve, reject) => {

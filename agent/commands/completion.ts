@@ -42,7 +42,6 @@ export const completedCommands: readonly CompletedCommand[] = [
   { words: 'config', help: 'what the files may hold', argument: ['schema'] },
   { words: 'config schema', help: 'as a JSON schema' },
   { words: 'help', help: 'explain the keys of a file', argument: ['site', 'service', 'settings'], options: json },
-  { words: 'completion', help: 'completion for a shell', argument: shells },
   { words: 'version', help: 'the version' },
 ];
 

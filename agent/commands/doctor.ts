@@ -56,7 +56,7 @@ const lanes = 16;
 
 /**
  * `appfleet doctor [SITE]`: walks from the site's file to its answer and names the link that is broken. Nobody is woken unless
- * `wake` says so. Exit code 1 when a link is broken, 2 when there is no such site.
+ * `wake` says so. Exit code 1 when a link is broken, 2 when there is no such site or we are not root.
  */
 export const doctorCommand = async (
   context: Context,
@@ -64,6 +64,10 @@ export const doctorCommand = async (
   options: { json: boolean; wake: boolean },
   probe: Probe,
 ): Promise<ExitCode> => {
+  if (!probe.isRoot()) {
+    context.complain('doctor looks at what only root may see: try again with sudo');
+    return 2;
+  }
   const host = context.host();
   const fleet = await createFleetReader(host.files)();
   const name = word === undefined ? undefined : resolveName(word, fleet);

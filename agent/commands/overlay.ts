@@ -65,7 +65,13 @@ export const problemsOfCandidates = async (files: Files, candidates: readonly Ca
   const after = await createFleetReader(overlay(files, candidates))();
   const known = new Set(before.problems.map((problem) => JSON.stringify(problem)));
   const shown = new Map(candidates.map((candidate) => [candidate.path, candidate.shown]));
+  const named = (text: string): string =>
+    candidates.reduce((all, candidate) => all.replaceAll(candidate.path, () => candidate.shown), text);
   return after.problems
     .filter((problem) => shown.has(problem.file) || !known.has(JSON.stringify(problem)))
-    .map((problem) => ({ ...problem, file: shown.get(problem.file) ?? problem.file }));
+    .map((problem) => ({
+      ...problem,
+      file: shown.get(problem.file) ?? problem.file,
+      message: named(problem.message),
+    }));
 };

@@ -23,6 +23,7 @@ const createFakeProbe = (change: Partial<Probe> = {}): Probe & Visits => {
   const visits: Visits = { heads: [], knocks: [] };
   return {
     ...visits,
+    isRoot: () => true,
     run: ([program]) =>
       Promise.resolve({ code: 0, stdout: program === 'systemctl' ? 'systemd 257 (257.1)\n+PAM' : '', stderr: '' }),
     accepts: () => Promise.resolve(null),
@@ -109,6 +110,8 @@ t.test('all is well', async (t) => {
   t.match(context.take(), /✓ HTTP {7}it answers 200 after \d/);
   t.same(probe.heads, [name], 'with --wake it was');
   t.equal(await doctorCommand(context, 'ap.example.org', { json: false, wake: false }, probe), 2);
+  const nobody = createFakeProbe({ isRoot: () => false });
+  t.equal(await doctorCommand(context, undefined, { json: false, wake: false }, nobody), 2);
 });
 
 t.test('each broken link is named', async (t) => {

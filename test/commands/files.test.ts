@@ -69,6 +69,11 @@ t.test('check of files that are not installed', async (t) => {
   t.match((await check('new.org.ini~'))[1], 'does not end in .ini');
   put('other/new.org.ini', '');
   t.match((await check('new.org.ini', 'other/new.org.ini'))[1], 'would be the same file as new.org.ini');
+  put('b.org.ini', '[site]\nruntime = static\nroot = /srv/b\naliases = www.example.org\n');
+  t.match(
+    (await check('a.org.ini', 'b.org.ini'))[1],
+    'b.org.ini: aliases: www.example.org is already served by a.org.ini',
+  );
   put(`${sites}/broken.org.ini`, 'nonsense');
   t.same(await check('new.org.ini'), [0, '1 file, no problems'], 'others are not its fault');
   t.equal((await check(`${sites}/broken.org.ini`))[0], 2);
@@ -219,7 +224,8 @@ t.test('completion knows the command line', async (t) => {
   };
   const optionsIn = (help: string): string[] =>
     [...help.matchAll(/^ {2}(?:-\w, )?--([\w-]+)/gm)].map(([, name]) => name ?? '').filter((name) => name !== 'help');
-  const internal = ['run'];
+  // What nobody types by hand.
+  const internal = ['run', 'completion'];
   const top = commandsIn(await helpOf('')).filter((name) => !internal.includes(name));
   t.same(top.sort(), completedCommands.flatMap(({ words }) => (words.includes(' ') ? [] : [words])).sort());
   for (const { words, options } of completedCommands) {
