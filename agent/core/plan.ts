@@ -120,31 +120,53 @@ const fileSteps = (member: Member, observed: ObservedState): Step[] => {
   return steps;
 };
 
+/** A container that runs while its unit is down. */
+const startedByHand = ({ name }: Member, observed: ObservedState): boolean =>
+  isDown(observed.units.get(appUnit(name))) && observed.containers.some((c) => c.name === name && c.running);
+
+/** Tells of a shared container whether it can run once this plan has been carried out: it and all that it needs are open. */
+const runnable = (members: readonly Member[], observed: ObservedState): ((name: string) => boolean) => {
+  const known = new Map(members.map((member) => [member.name, member]));
+  const opens = (member: Member): boolean => !observed.opened.has(member.name) || startedByHand(member, observed);
+  const canRun = (name: string): boolean => {
+    const member = known.get(name);
+    const open = isUp(observed.units.get(siteUnit(name))) || (member !== undefined && opens(member));
+    return open && (member?.needs ?? []).every(canRun);
+  };
+  return canRun;
+};
+
 /** What brings the units of a member that exists already into step with its container and its settings. */
-const runSteps = (member: Member, observed: ObservedState, open: ReadonlySet<string>): Step[] => {
+const runSteps = (member: Member, observed: ObservedState, canRun: (need: string) => boolean): Step[] => {
   const { name } = member;
   const facade = observed.units.get(siteUnit(name));
-  if (!observed.opened.has(name)) return [{ kind: 'open', owner: name, unit: siteUnit(name), wants: member.wants }];
+  const steps: Step[] = [];
+  const start = (unit: string, why: string): void => void steps.push({ kind: 'start-unit', owner: name, unit, why });
+  const restart = (unit: string, why: string): void =>
+    void steps.push({ kind: 'restart-unit', owner: name, unit, why });
+  const byHand = startedByHand(member, observed);
+  const isNew = !observed.opened.has(name);
+  if (isNew) steps.push({ kind: 'open', owner: name, unit: siteUnit(name), wants: member.wants });
+  // A new one can be up already: an admin opened it, or a pass died while it did.
+  if (isNew && !isUp(facade) && !byHand) return steps;
   if (member.runtime === 'static') {
-    const lost = facade === 'active' && !observed.marked.has(name);
-    return lost ? [{ kind: 'restart-unit', owner: name, unit: siteUnit(name), why: 'it is not marked as open' }] : [];
+    if (facade === 'active' && !observed.marked.has(name)) restart(siteUnit(name), 'it is not marked as open');
+    return steps;
   }
   const app = observed.units.get(appUnit(name));
   const container = observed.containers.find((c) => c.name === name);
-  const steps: Step[] = [];
-  const start = (unit: string, why: string): void => void steps.push({ kind: 'start-unit', owner: name, unit, why });
 
   if (member.kind === 'site' && isUp(facade) && isDown(observed.units.get(socketUnit(name))))
     if (isDown(observed.units.get(wakeUnit(name))))
       start(socketUnit(name), 'the site is open but nothing listens for it');
   if (isDown(app) && observed.switchedOn.has(name)) steps.push({ kind: 'turn-switch', owner: name });
-  if (isDown(app) && container?.running === true) {
-    if (!isUp(facade)) start(siteUnit(name), 'its container was started by hand');
+  if (byHand) {
+    if (!isNew && !isUp(facade)) start(siteUnit(name), 'its container was started by hand');
     start(appUnit(name), 'its container was started by hand');
-  } else if (isDown(app) && isUp(facade) && member.awake && member.needs.every((need) => open.has(need))) {
+  } else if (isDown(app) && isUp(facade) && member.awake && member.needs.every(canRun)) {
     start(appUnit(name), 'it never sleeps');
   } else if (app === 'active' && container !== undefined && container.spec !== member.spec) {
-    steps.push({ kind: 'restart-unit', owner: name, unit: appUnit(name), why: 'its settings changed' });
+    restart(appUnit(name), 'its settings changed');
   }
   return steps;
 };
@@ -202,7 +224,7 @@ export const planChanges = (
   const members = [...desired.members].sort((a, b) =>
     a.kind === b.kind ? (a.name < b.name ? -1 : 1) : a.kind === 'service' ? -1 : 1,
   );
-  const open = new Set(members.filter((m) => isUp(observed.units.get(siteUnit(m.name)))).map((m) => m.name));
+  const canRun = runnable(members, observed);
   const steps: Step[] = [];
   for (const image of observed.missingImages) {
     const owners = members.filter((member) => member.image === image).map((member) => member.name);
@@ -212,7 +234,7 @@ export const planChanges = (
   const removed = removals(desired, observed, ownerOf);
   const rewritten = steps.some((s) => s.kind === 'write-file' && s.file.isUnit && s.change === 'changed');
   if (observed.unitsChanged || rewritten) steps.push({ kind: 'reload-units', owner: null });
-  for (const member of members) steps.push(...runSteps(member, observed, open));
+  for (const member of members) steps.push(...runSteps(member, observed, canRun));
   const { change, remove, shared } = observed.vhosts;
   const vhosts = change.length > 0 || remove.length > 0 || shared;
   if (vhosts) steps.push({ kind: 'install-vhosts', owner: null, change, remove, shared });

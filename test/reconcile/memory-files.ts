@@ -24,6 +24,7 @@ export const createMemoryFiles = (): MemoryFiles => {
   const entries = new Map<string, Entry>([['/', { kind: 'folder' }]]);
   const accessed = new Map<string, number>();
   const broken = new Map<string, string>();
+  const writing = new Set<string>();
 
   const makeFolders = (path: string): void => {
     const folder = dirname(path);
@@ -67,15 +68,19 @@ export const createMemoryFiles = (): MemoryFiles => {
         return entry?.kind === 'file' ? entry.text : null;
       }),
     list: (directory) => soon(() => namesIn(directory)),
-    write: ({ path, text, mode }) =>
-      soon(() => {
-        check('write', path);
-        const now = entries.get(path);
-        if (now?.kind === 'folder') throw failure('write', path, 'it is a directory');
-        if (now?.kind === 'file' && now.text === text && now.mode === mode) return 'unchanged';
-        put(path, text, mode);
-        return 'written';
-      }),
+    write: async ({ path, text, mode }) => {
+      check('write', path);
+      const now = entries.get(path);
+      if (now?.kind === 'folder') throw failure('write', path, 'it is a directory');
+      if (now?.kind === 'file' && now.text === text && now.mode === mode) return 'unchanged';
+      // The real one has one temporary file per path.
+      if (writing.has(path)) throw failure('write', path, 'somebody else is writing it');
+      writing.add(path);
+      await Promise.resolve();
+      writing.delete(path);
+      put(path, text, mode);
+      return 'written';
+    },
     remove: (path) =>
       soon(() => {
         check('remove', path);
