@@ -6,6 +6,7 @@ import { createProbe } from './adapters/probe.ts';
 import { applyCommand } from './commands/apply.ts';
 import { askOn } from './commands/ask.ts';
 import { checkCommand } from './commands/check.ts';
+import { completionCommand } from './commands/completion.ts';
 import type { Context, ExitCode } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { helpCommand, schemaCommand } from './commands/help.ts';
@@ -118,6 +119,9 @@ export const createProgram = (
       const named = program.commands.find((one) => one.name() === topic);
       return named !== undefined && topic !== 'site' ? named.outputHelp() : done(helpCommand(context, topic, options));
     });
+  command('completion <shell>', 'print the completion script for bash or fish').action((shell: string) =>
+    done(completionCommand(context, shell)),
+  );
   command('run', 'be the agent (systemd starts this)').action(() => done(run(context, process)));
   command('version', 'print the version').action(() => context.print(context.version));
 

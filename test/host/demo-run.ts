@@ -1,0 +1,123 @@
+/** The demo where a host can be booted: host, product, images, sites, then the tour. */
+import { buildImages } from '../images/build.ts';
+import { attachHost, bootHost } from './boot.ts';
+import { onInterrupt } from './demo-interrupt.ts';
+import type { Screen } from './demo-screen.ts';
+import { putUpDemoSites } from './demo-sites.ts';
+import { wordPressOn } from './demo-wordpress.ts';
+import { isAlive, ourselves } from './process-id.ts';
+import { provision } from './provision.ts';
+import { defaultHostName, releaseNumber, type Release } from './release.ts';
+import { readState } from './state.ts';
+import type { TestHost } from './test-host.ts';
+import { ensureTools } from './tools.ts';
+import { takeTour, TourStop } from './tour.ts';
+
+export interface DemoOptions {
+  readonly name: string;
+  readonly release: Release;
+}
+
+const blog = 'blog.example.org';
+
+/** The commands by which one gets into this host: the default one needs no name. */
+const hostCommands = (name: string): { run: string; down: string } =>
+  name === defaultHostName('trixie')
+    ? { run: 'npm run host --', down: 'npm run host:down' }
+    : { run: `APPFLEET_HOST=${name} npm run host --`, down: `npm run host:down -- --name ${name}` };
+
+/** A host that still does what it is told; one that does not is as good as none. */
+const answers = async (host: TestHost): Promise<boolean> => {
+  const asked = await host.run(['systemctl', 'is-system-running'], { allowFail: true, timeoutMs: 10_000 });
+  return ['running', 'degraded'].includes(asked.stdout.trim());
+};
+
+/** Installed and a post written, in whatever state an earlier demo left it. */
+const writeBlog = async (host: TestHost): Promise<void> => {
+  const wordpress = wordPressOn(host, blog);
+  await wordpress.install('The fleet');
+  const title = 'Asleep until you came';
+  if ((await wordpress.get('/')).body.includes(title)) return;
+  await wordpress.logIn();
+  await wordpress.publish(title, 'Nobody had asked for this page, so its container was not running.');
+  const front = await wordpress.get('/');
+  if (!front.body.includes(title)) throw new Error('WordPress took the post and does not show it');
+};
+
+const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<TestHost> => {
+  const interruption = onInterrupt(name, (text) => screen.line(screen.colours.yellow(text)));
+  const { phase } = screen;
+  await phase('Look for tools on this machine', (log) => interruption.shield(() => ensureTools(log)));
+
+  const running = attachHost(name);
+  const host = await phase(
+    running ? `Find host ${name}, which runs already` : `Boot ${name}, a Debian ${releaseNumber(release)}`,
+    async (log) => {
+      if (running && (await answers(running))) return running;
+      await running?.down();
+      return bootHost({ name, release, log, keep: true });
+    },
+  );
+  await phase('Build images from Debian packages', (log) => buildImages(host, undefined, log));
+  await phase('Install App Fleet with its Ansible playbook', (log) => provision(host, log));
+  await phase('Put up three sites and a database', () => putUpDemoSites(host));
+  await phase('Install WordPress in its web installer, write a post', () => writeBlog(host));
+  return host;
+};
+
+const why = (error: unknown): string[] => {
+  const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+  return lines.length > 24 ? [...lines.slice(0, 4), '…', ...lines.slice(-18)] : lines;
+};
+
+/** The whole demo; its exit code. */
+export const runDemo = async (screen: Screen, options: DemoOptions): Promise<number> => {
+  const { colours, line } = screen;
+  const { name } = options;
+  const { run, down } = hostCommands(name);
+  const start = performance.now();
+
+  const owner = readState(name);
+  if (owner && owner.booter.pid !== ourselves.pid && isAlive(owner.booter)) {
+    line(
+      `Host ${name} is in use by process ${owner.booter.pid}. Wait for its end, or take another: npm run demo -- --name mine`,
+    );
+    return 1;
+  }
+  line(colours.bold('App Fleet on a disposable Debian host'));
+  line('The first time takes some minutes, later ones less than one. Ctrl-C removes what this run booted.');
+  line();
+  let host: TestHost | undefined;
+  try {
+    host = await prepare(screen, options);
+    await takeTour(screen, host);
+  } catch (error) {
+    line();
+    for (const [index, text] of why(error).entries()) line(index === 0 ? colours.red(`✗ ${text}`) : `  ${text}`);
+    line();
+    if (attachHost(name)) {
+      line(`The demo stops here; host ${name} is left as it is, to look at:`);
+      const unit = error instanceof TourStop ? error.unit : 'appfleet';
+      line(`  ${run} journalctl -u ${unit} -n 50`);
+      line(`  ${run} appfleet doctor`);
+      line(`  ${down}`);
+    } else line('The demo stops here. Nothing runs, nothing is left behind but the cache.');
+    return 1;
+  }
+  line();
+  line(
+    colours.bold(
+      `That was it, in ${((performance.now() - start) / 1000).toFixed(0)} s. Host ${name} goes on running; look around:`,
+    ),
+  );
+  const hints: readonly (readonly [string, string])[] = [
+    [`${run} bash`, 'a shell on it: everything above works there'],
+    [`${run} curl -i http://${blog}/`, 'a request'],
+    [`${run} appfleet help site`, 'what a site file can say'],
+    ['npm run demo', 'the tour again, with what you changed in the source'],
+    [down, 'the end of it'],
+  ];
+  const width = Math.max(...hints.map(([command]) => command.length));
+  for (const [command, what] of hints) line(`  ${command.padEnd(width)}  ${colours.dim(what)}`);
+  return 0;
+};
