@@ -25,7 +25,7 @@ export const wakeCommand = async (context: Context, name: string): Promise<ExitC
   return 0;
 };
 
-/** `appfleet sleep SITE`: puts it to sleep now if nobody uses it. Exit code 1 when it stays awake. */
+/** `appfleet sleep SITE`: puts it to sleep now if nobody uses it. Exit code 0: it sleeps, 1: it stays awake, or is stopped. */
 export const sleepCommand = async (context: Context, name: string): Promise<ExitCode> => {
   const host = context.host();
   const fleet = await createFleetReader(host.files)();
@@ -37,6 +37,21 @@ export const sleepCommand = async (context: Context, name: string): Promise<Exit
     return 0;
   }
   if (site === undefined) return unknownName(context, name, fleet);
+  if (site.container === null) {
+    context.print(`${name} is static: it has nothing that could sleep.`);
+    return 0;
+  }
+  const units = new Map(
+    (await host.units.list([siteUnit(name), appUnit(name)])).map((unit) => [unit.name, unit.active]),
+  );
+  if (units.get(siteUnit(name)) !== 'active') {
+    context.complain(`${name} is stopped; start it with: service ${name} start`);
+    return 1;
+  }
+  if (['inactive', 'failed', undefined].includes(units.get(appUnit(name)))) {
+    context.print(`${name} is asleep`);
+    return 0;
+  }
   const outcome = await putToSleep(host, name);
   if (outcome.asleep) context.print(`${name} is asleep`);
   else context.complain(`${name} was not put to sleep: ${outcome.because}`);
