@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { withLock } from './lock.ts';
@@ -48,5 +49,16 @@ export function prune(kind: string, keep: ReadonlySet<string>): void {
     const path = join(cacheDir, name);
     if (!ofKind || keep.has(path) || processesNaming(path).length > 0) continue;
     rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Removes what builds that were broken off left behind; what somebody is building now is locked and stays. */
+export function sweepUnfinished(): void {
+  if (!existsSync(cacheDir)) return;
+  for (const name of readdirSync(cacheDir).filter((each) => each.endsWith(UNFINISHED))) {
+    const kind = name.slice(0, -UNFINISHED.length).replace(/-[0-9a-f]{12}$/, '');
+    // A builder that was just ended needs a moment to let go of the lock. A second Ctrl-C does not reach this session.
+    const locked = ['--wait', 'flock', '--wait', '1', join(cacheDir, `${kind}.lock`)];
+    spawnSync('setsid', [...locked, 'rm', '-rf', '--one-file-system', join(cacheDir, name)]);
   }
 }

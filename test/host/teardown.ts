@@ -28,7 +28,8 @@ export function powerOff(name: string): void {
 export function tearDown(name: string): void {
   powerOff(name);
   // Mounts were private to the processes that just ended, so the folder holds nothing but files.
-  spawnSync('rm', ['-rf', '--one-file-system', hostFolder(name)], { stdio: 'inherit' });
+  // In a session of its own, where a second Ctrl-C does not reach it.
+  spawnSync('setsid', ['--wait', 'rm', '-rf', '--one-file-system', hostFolder(name)], { stdio: 'inherit' });
 }
 
 /** Clears away what killed test runs left behind. */

@@ -19,18 +19,24 @@ const TOOLS: Readonly<Record<string, string>> = {
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-/** Installs what this machine lacks to make and boot a host: a bare CI machine has none of it. */
-export async function ensureTools(log: Log): Promise<void> {
-  if (process.getuid?.() !== 0) throw new Error('a test host needs root: run this with sudo');
+/** Packages that this machine lacks to make and boot a host. */
+export function missingPackages(): string[] {
   const missing = new Set(
     Object.entries(TOOLS)
       .filter(([program]) => !isInstalled(program))
       .map(([, pkg]) => pkg),
   );
   if (!existsSync(KEYRING)) missing.add('debian-archive-keyring');
-  if (missing.size === 0) return;
+  return [...missing];
+}
 
-  log(`installing ${[...missing].join(', ')} on this machine`);
+/** Installs what this machine lacks to make and boot a host: a bare CI machine has none of it. */
+export async function ensureTools(log: Log): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error('a test host needs root: run this with sudo');
+  const missing = missingPackages();
+  if (missing.length === 0) return;
+
+  log(`installing ${missing.join(', ')} on this machine`);
   const env = { ...(process.env as Record<string, string>), DEBIAN_FRONTEND: 'noninteractive' };
   const install = ['apt-get', 'install', '--yes', '--quiet', '--no-install-recommends', ...missing];
   const first = await runCommand(install, { env, timeoutMs: 600_000, allowFail: true });
