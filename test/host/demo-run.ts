@@ -21,10 +21,14 @@ export interface DemoOptions {
 const blog = 'blog.example.org';
 
 /** The commands by which one gets into this host: the default one needs no name. */
-const hostCommands = (name: string): { run: string; down: string } =>
+const hostCommands = (name: string): { run: string; down: string; demo: string } =>
   name === defaultHostName('trixie')
-    ? { run: 'npm run host --', down: 'npm run host:down' }
-    : { run: `APPFLEET_HOST=${name} npm run host --`, down: `npm run host:down -- --name ${name}` };
+    ? { run: 'npm run host --', down: 'npm run host:down', demo: 'npm run demo' }
+    : {
+        run: `APPFLEET_HOST=${name} npm run host --`,
+        down: `npm run host:down -- --name ${name}`,
+        demo: `npm run demo -- --name ${name}`,
+      };
 
 /** A host that still does what it is told; one that does not is as good as none. */
 const answers = async (host: TestHost): Promise<boolean> => {
@@ -47,7 +51,7 @@ const writeBlog = async (host: TestHost): Promise<void> => {
 const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<TestHost> => {
   const interruption = onInterrupt(name, (text) => screen.line(screen.colours.yellow(text)));
   const { phase } = screen;
-  await phase('Look for tools on this machine', (log) => interruption.shield(() => ensureTools(log)));
+  await phase('Check the tools on this machine', (log) => interruption.shield(() => ensureTools(log)));
 
   const running = attachHost(name);
   const host = await phase(
@@ -62,6 +66,8 @@ const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<
   await phase('Install App Fleet with its Ansible playbook', (log) => provision(host, log));
   await phase('Put up three sites and a database', () => putUpDemoSites(host));
   await phase('Install WordPress in its web installer, write a post', () => writeBlog(host));
+  // As it is the first time, when nobody has asked for it yet.
+  await host.run(['appfleet', 'sleep', 'app.example.org']);
   return host;
 };
 
@@ -74,7 +80,7 @@ const why = (error: unknown): string[] => {
 export const runDemo = async (screen: Screen, options: DemoOptions): Promise<number> => {
   const { colours, line } = screen;
   const { name } = options;
-  const { run, down } = hostCommands(name);
+  const { run, down, demo } = hostCommands(name);
   const start = performance.now();
 
   const owner = readState(name);
@@ -114,7 +120,7 @@ export const runDemo = async (screen: Screen, options: DemoOptions): Promise<num
     [`${run} bash`, 'a shell on it: everything above works there'],
     [`${run} curl -i http://${blog}/`, 'a request'],
     [`${run} appfleet help site`, 'what a site file can say'],
-    ['npm run demo', 'the tour again, with what you changed in the source'],
+    [demo, 'the tour again, with what you changed in the source'],
     [down, 'the end of it'],
   ];
   const width = Math.max(...hints.map(([command]) => command.length));

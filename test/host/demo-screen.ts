@@ -15,7 +15,7 @@ export interface Screen {
 const wheel = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const tickMs = 100;
 /** A log without a live line hears of a phase when it has lasted so long, of small steps and of silence this often. */
-const quietSeconds = { short: 2, small: 4, silent: 20 };
+const quietSeconds = { short: 5, small: 4, silent: 20 };
 
 export const createScreen = (stream: NodeJS.WriteStream): Screen => {
   const isTerminal = stream.isTTY;
@@ -64,6 +64,7 @@ export const createScreen = (stream: NodeJS.WriteStream): Screen => {
     const timer = setInterval(tick, tickMs);
     try {
       const result = await work((text) => {
+        if (text.trim() === 'changed') return; // the task that was told before
         latest = text.trim();
         // Ansible tells every task with blanks before it.
         if (!isTerminal && (!text.startsWith(' ') || seconds() - told > quietSeconds.small)) tell(latest);

@@ -21,7 +21,7 @@ export interface Command {
 
 export interface Stop {
   readonly title: string;
-  readonly say: readonly string[];
+  readonly say: string;
   readonly commands: readonly Command[];
 }
 
@@ -49,12 +49,20 @@ const openApp: Command = {
   unit: app,
 };
 
+const sleep = (site: string): Command => ({
+  type: `appfleet sleep ${site}`,
+  expect: expecting(0, /is asleep/),
+  // Nobody types so fast after a request that its connection is still there.
+  pauseMs: 500,
+  unit: site,
+});
+
 const siteFile = `/etc/appfleet/sites/${app}.ini`;
 
 export const stops: readonly Stop[] = [
   {
     title: 'A site is a file',
-    say: ['The file’s name is the domain. The agent makes units, a vhost and a container of it.'],
+    say: 'The file’s name is the domain. The agent makes units, a vhost and a container of it.',
     commands: [
       { type: `cat ${siteFile}`, expect: expecting(0, /runtime/) },
       {
@@ -70,44 +78,40 @@ export const stops: readonly Stop[] = [
   },
   {
     title: 'A request wakes a site',
-    say: [`${app} has no process. The first request waits while its container starts, the second finds it.`],
+    say: `${app} has no process. The first request waits while its container starts, the second finds it.`,
     commands: [openApp, openApp],
   },
   {
     title: 'WordPress sleeps as well',
-    say: [
-      'PHP-FPM from the WordPress image, MariaDB behind a unix socket, installed in its own web installer a moment ago.',
-    ],
+    say: 'PHP-FPM and MariaDB in containers, talking through a unix socket. It was installed, and its post written, over HTTP.',
     commands: [
       {
         type: `curl -s http://${blog}/ | grep -oP 'target="_self" >\\K[^<]+'`,
         expect: expecting(0, /Asleep until you came/),
         unit: blog,
       },
-      { type: `appfleet sleep ${blog}`, expect: expecting(0), unit: blog },
+      sleep(blog),
+      ask(`http://${blog}/`, 200, blog),
+      ask(`http://${blog}/`, 200, blog),
     ],
   },
   {
-    title: 'Pictures wake nobody',
-    say: ['nginx serves the files of a PHP site by itself.'],
+    title: 'Pictures and stylesheets wake nobody',
+    say: 'nginx serves the files of a PHP site by itself.',
     commands: [
+      sleep(blog),
       ask(`http://${blog}/wp-includes/images/w-logo-blue.png`, 200, 'nginx'),
-      { type: `systemctl is-active ${blog}-app`, expect: expecting(3, /^inactive$/) },
-      ask(`http://${blog}/`, 200, blog),
-      ask(`http://${blog}/`, 200, blog),
+      { type: 'appfleet status | grep blog', expect: expecting(0, /○ asleep/) },
     ],
   },
   {
     title: 'Sleep and wake by hand',
-    say: ['Nobody has to: ten idle minutes and a request do the same.'],
-    commands: [
-      { type: `appfleet sleep ${app}`, expect: expecting(0), unit: app },
-      { type: `appfleet wake ${app}`, expect: expecting(0), unit: app },
-    ],
+    say: 'Nobody has to: ten idle minutes and a request do the same.',
+    commands: [sleep(app), { type: `appfleet wake ${app}`, expect: expecting(0, /is awake/), unit: app }],
   },
   {
     title: 'Stopped means stopped',
-    say: ['No request wakes it now; visitors read that it will be back.'],
+    say: 'No request wakes it now; visitors read that it will be back.',
     commands: [
       { type: `service ${app} stop`, expect: expecting(0), unit: app },
       {
@@ -121,12 +125,12 @@ export const stops: readonly Stop[] = [
   },
   {
     title: 'Its journal',
-    say: ['What the unit did, and what the program in the container printed.'],
+    say: 'What the unit did, and what the program in the container printed.',
     commands: [{ type: `journalctl -u ${app} -n 8 --no-pager`, expect: expecting(0, /listening, pid/), unit: app }],
   },
   {
     title: 'A mistake hurts nobody',
-    say: ['A file that cannot be understood changes nothing: the site keeps what it had, and so do all others.'],
+    say: 'A file that cannot be understood changes nothing: the site keeps what it had, and so do all others.',
     commands: [
       { type: `sed -i 's/^idle .*/idel = ten minutes/' ${siteFile}`, expect: expecting(0) },
       { type: 'appfleet check', expect: expecting(2, /idel/, /idle/) },
@@ -141,7 +145,7 @@ export const stops: readonly Stop[] = [
   },
   {
     title: 'When something is wrong',
-    say: ['From the file to the answer: which link is broken? Here, none.'],
+    say: 'From the file to the answer: which link is broken? Here, none.',
     commands: [{ type: 'appfleet doctor', expect: expecting(0, /all well/), lines: 30 }],
   },
 ];

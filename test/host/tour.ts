@@ -18,6 +18,13 @@ export class TourStop extends Error {
 
 const limitMs = 60_000;
 
+const wrap = (text: string, width: number): string[] =>
+  text.split(' ').reduce<string[]>((lines, word) => {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) return [...lines, word];
+    return [...lines.slice(0, -1), `${last} ${word}`];
+  }, []);
+
 /** On a terminal the command gets one too, as wide as ours, and colours itself; in a pipe it gets a pipe. */
 const type = async (host: TestHost, screen: Screen, command: string, indent: number): Promise<Outcome> => {
   const columns = screen.width - indent;
@@ -51,7 +58,7 @@ export const takeTour = async (screen: Screen, host: TestHost): Promise<void> =>
   for (const [index, stop] of stops.entries()) {
     line();
     line(colours.cyan(colours.bold(`${index + 1}. ${stop.title}`)));
-    for (const text of stop.say) line(text);
+    for (const text of wrap(stop.say, screen.width)) line(text);
     for (const command of stop.commands) {
       // What is typed while something is under way would show that instead.
       if (command.pauseMs) await sleep(command.pauseMs);
