@@ -1,0 +1,23 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Runs a program of the checkout to its end and hands over its lines, both streams, as they come. */
+export const runLines = (
+  argv: readonly string[],
+  onLine: (line: string) => void,
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const [program = '', ...args] = argv;
+    const child = spawn(program, args, {
+      cwd: repository,
+      env: { ...process.env, ...env, PATH: `${repository}/node_modules/.bin:${process.env['PATH'] ?? ''}` },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', onLine);
+    child.once('error', reject);
+    child.once('close', (code) => resolve(code ?? 1));
+  });
