@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeCgroups, removeCgroups } from './cgroups.ts';
 import { cacheDir, hostsDir } from './places.ts';
 import { missingPackages } from './tools.ts';
 
@@ -50,12 +51,24 @@ const tryMounts = (): string[] => {
     const namespaces = ['--mount', '--propagation', 'private', '--pid', '--fork', '--mount-proc', '--net'];
     const tried = spawnSync('unshare', [...namespaces, 'sh', '-c', trial, 'trial', folder], { encoding: 'utf8' });
     if (tried.status === 0) return [];
-    const said = tried.error?.message ?? tried.stderr.trim().split('\n').at(-1) ?? '';
+    const lines = (tried.stderr ?? '').trim().split('\n');
+    const said = tried.error?.message ?? lines.find((line) => line.startsWith('mount:')) ?? lines.at(-1) ?? '';
     return said.includes('overlay')
       ? [`no overlay can be mounted in ${hostsDir} (${said}): set APPFLEET_TEST_STATE to a folder on ext4 or xfs`]
       : [`the kernel refuses namespaces or mounts, as in a container without privileges (${said})`];
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+};
+
+const tryCgroups = (): string[] => {
+  const name = `trial-${process.pid}`;
+  try {
+    return makeCgroups(name).length > 0 ? [] : ['no cgroups are mounted in /sys/fs/cgroup'];
+  } catch (error) {
+    return [`no cgroup can be made here, as in a container without privileges (${(error as Error).message})`];
+  } finally {
+    removeCgroups(name);
   }
 };
 
@@ -84,6 +97,7 @@ export const obstacles = (): string[] => {
   const apt = spawnSync('apt-get', ['--version'], { stdio: 'ignore' });
   return [
     ...tryMounts(),
+    ...tryCgroups(),
     ...tryRoom(),
     ...(missing.length > 0 && apt.status !== 0
       ? [`there is no apt-get to install ${missing.join(', ')} with; install what brings those programs`]
