@@ -162,9 +162,8 @@ t.test('env files', (t) => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 20 }), (text) => {
       const result = env(`A=${text}`);
-      return (
-        'problems' in result || Object.keys(result.env).length > 1 || result.env['A'] === text.replace(/\n.*$|\r$/s, '')
-      );
+      const [line = ''] = text.split('\n');
+      return 'problems' in result || Object.keys(result.env).length > 1 || result.env['A'] === line.replace(/\r$/, '');
     }),
     { numRuns: 10_000 },
   );
