@@ -95,8 +95,13 @@ const verbs: Readonly<Record<string, () => number | Promise<number>>> = {
 };
 try {
   const act = verbs[verb ?? ''];
-  if (!act) log(USAGE);
-  process.exitCode = act ? await act() : 2;
+  if (!act) {
+    log(USAGE);
+    process.exitCode = 2;
+  } else if (verb !== 'status' && process.getuid?.() !== 0) {
+    log('a test host belongs to root: run this with sudo');
+    process.exitCode = 1;
+  } else process.exitCode = await act();
 } catch (error) {
   log(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
