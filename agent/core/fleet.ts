@@ -9,27 +9,25 @@ type Named = { name: string; file: string };
 const byFile = <T extends Named>(specs: readonly T[]): T[] =>
   specs.toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0));
 
-/** Each domain belongs to the first file, in order of their names, that asks for it. */
-const domainProblems = (sites: readonly SiteSpec[]): Problem[] => {
+/**
+ * Each domain belongs to the site of that name, else to the first file, in order of their names, that has it as an alias: a new
+ * file takes nobody's name. That holds for the names of sites whose files have problems (`kept`) as well.
+ */
+const domainProblems = (sites: readonly SiteSpec[], kept: ReadonlySet<string>): Problem[] => {
   const owners = new Map<string, string>();
-  return sites.flatMap((site) =>
-    [site.name, ...site.aliases].flatMap((domain, index): Problem[] => {
-      const owner = owners.get(domain);
-      if (owner === undefined) {
-        owners.set(domain, site.file);
-        return [];
-      }
-      const where = index === 0 ? {} : { section: 'site', key: 'aliases' };
-      return [
-        {
-          file: site.file,
-          ...where,
-          message: `${domain} is already served by ${owner}`,
-          hint: 'take it out of one of the two files',
-        },
-      ];
-    }),
-  );
+  const claim = (site: SiteSpec, domain: string, where: Partial<Problem>): Problem[] => {
+    const owner = owners.get(domain);
+    if (owner === undefined) {
+      owners.set(domain, site.file);
+      return [];
+    }
+    const message = `${domain} is already served by ${owner}`;
+    return [{ file: site.file, ...where, message, hint: 'take it out of one of the two files' }];
+  };
+  const names = sites.flatMap((site) => claim(site, site.name, {}));
+  for (const name of kept) if (!owners.has(name)) owners.set(name, 'the site of that name');
+  const asAlias = { section: 'site', key: 'aliases' };
+  return [...names, ...sites.flatMap((site) => site.aliases.flatMap((alias) => claim(site, alias, asAlias)))];
 };
 
 interface Claim {
@@ -156,21 +154,22 @@ const cycleProblems = (services: readonly ServiceSpec[]): Problem[] => {
 };
 
 /**
- * Problems between files; each makes only the file it names invalid. Where two files ask for the same domain, the one whose
- * path sorts first keeps it. `foreignUnits` are unit files of this host that are not ours (`nginx.service`); `keptServices`
- * are services whose file has problems of its own, so that their sites are not blamed as well.
+ * Problems between files; each makes only the file it names invalid. Where two files ask for the same domain, the site of that
+ * name keeps it, else the one whose path sorts first. `foreignUnits` are unit files of this host that are not ours
+ * (`nginx.service`); `kept` are names whose file has problems of its own: they keep their domains, and sites that need them are
+ * not blamed as well.
  */
 export const checkFleet = (
   sites: readonly SiteSpec[],
   services: readonly ServiceSpec[],
   foreignUnits: ReadonlySet<string>,
-  keptServices: ReadonlySet<string> = new Set(),
+  kept: ReadonlySet<string> = new Set(),
 ): Problem[] => {
   const orderedSites = byFile(sites);
   const orderedServices = byFile(services);
-  const known = new Set([...orderedServices.map((service) => service.name), ...keptServices]);
+  const known = new Set([...orderedServices.map((service) => service.name), ...kept]);
   return [
-    ...domainProblems(orderedSites),
+    ...domainProblems(orderedSites, kept),
     ...unitProblems(orderedSites, orderedServices, foreignUnits),
     ...orderedSites.flatMap((site) =>
       needsProblems('site', { ...site, needs: site.container?.needs ?? [] }, services, known),

@@ -37,12 +37,15 @@ t.test('a fleet without problems', (t) => {
   t.end();
 });
 
-t.test('a domain belongs to the file that sorts first', (t) => {
+t.test('a domain belongs to the site of that name, else to the file that sorts first', (t) => {
   t.strictSame(said([site('b.org', 'aliases = x.org'), site('a.org', 'aliases = x.org')]), [
     'sites/b.org.ini: aliases: x.org is already served by sites/a.org.ini (take it out of one of the two files)',
   ]);
   t.strictSame(said([site('b.org'), site('a.org', 'aliases = b.org')]), [
-    'sites/b.org.ini: b.org is already served by sites/a.org.ini (take it out of one of the two files)',
+    'sites/a.org.ini: aliases: b.org is already served by sites/b.org.ini (take it out of one of the two files)',
+  ]);
+  t.strictSame(said([site('a.org', 'aliases = broken.org')], [], [], ['broken.org']), [
+    'sites/a.org.ini: aliases: broken.org is already served by the site of that name (take it out of one of the two files)',
   ]);
   t.match(said([site('b\u00fccher.de'), site('xn--bcher-kva.de')]), [
     'sites/xn--bcher-kva.de.ini: xn--bcher-kva.de is already served by',
