@@ -49,10 +49,12 @@ const remember = <T>(parse: (source: SourceFile) => T): ((source: SourceFile) =>
   };
 };
 
+const absent = 'there is no such file';
+
 const readSource = async (files: Files, path: string): Promise<SourceFile> => {
   try {
     const text = await files.read(path);
-    return text === null ? { path, text, unreadable: 'there is no such file' } : { path, text };
+    return text === null ? { path, text, unreadable: absent } : { path, text };
   } catch (error) {
     return { path, text: null, unreadable: messageOf(error) };
   }
@@ -91,8 +93,8 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
   let lastSettings: Settings | null = null;
 
   const readSettings = async (problems: Problem[]): Promise<Settings> => {
-    const text = await files.read(paths.settings).catch(() => null);
-    const parsed = settingsOf({ path: paths.settings, text: text ?? '' });
+    const source = await readSource(files, paths.settings);
+    const parsed = settingsOf(source.unreadable === absent ? { path: paths.settings, text: '' } : source);
     if ('settings' in parsed) lastSettings = parsed.settings;
     else problems.push(...parsed.problems);
     if (lastSettings !== null) return lastSettings;
@@ -110,7 +112,7 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
       const parsed = envOf(source);
       return 'env' in parsed ? { env: parsed.env, needsSecret: false } : parsed;
     }
-    if (source.text === null && source.unreadable === 'there is no such file') return { env: {}, needsSecret: true };
+    if (source.text === null && source.unreadable === absent) return { env: {}, needsSecret: true };
     const parsed = secretsOf(source);
     if ('problems' in parsed) return parsed;
     return { env: parsed.secrets, needsSecret: parsed.secrets[rootPassword] === undefined };
@@ -164,16 +166,19 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
 
     const snippets = new Map<string, Snippets<Snippet>>();
     const present = new Set(await files.list(paths.snippets));
-    const snippet = async (name: string): Promise<Snippet | null> => {
+    const snippet = async (site: string, name: string): Promise<Snippet | null> => {
       if (!present.has(name)) return null;
       const source = await readSource(files, `${paths.snippets}/${name}`);
-      if (source.text === null) problems.push({ file: source.path, message: source.unreadable ?? 'cannot be read' });
-      return source.text === null ? null : { file: source.path, text: source.text };
+      if (source.text !== null) return { file: source.path, text: source.text };
+      // It may forbid something: better the old vhost than one without it.
+      problems.push({ file: source.path, message: `cannot be read: ${source.unreadable ?? ''}` });
+      keep.add(site);
+      return null;
     };
     for (const { name } of sites)
       snippets.set(name, {
-        server: await snippet(`${name}.conf`),
-        location: await snippet(`${name}_location.conf`),
+        server: await snippet(name, `${name}.conf`),
+        location: await snippet(name, `${name}_location.conf`),
       });
 
     return {

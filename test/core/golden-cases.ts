@@ -12,7 +12,7 @@ import { describeProblem } from '../../agent/core/problem.ts';
 import type { Templates } from '../../agent/core/template.ts';
 import { renderShared, vhostCandidate } from '../../agent/core/vhost.ts';
 import { createFleetReader, type Fleet } from '../../agent/reconcile/fleet.ts';
-import { createMemoryFiles } from '../reconcile/memory-files.ts';
+import { createFakeHost } from '../fakes/host.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const cases = join(repository, 'test/cases');
@@ -49,10 +49,10 @@ export const caseFolders = (kind: 'site' | 'site-errors'): string[] =>
 
 /** Reads a case as if it were /etc/appfleet. */
 export const readCase = (folder: string): Promise<Fleet> => {
-  const files = createMemoryFiles();
+  const { files, disk } = createFakeHost();
   for (const path of filesBelow(folder))
     if (!/^expected(\/|$)|^problems\.txt$/.test(path))
-      files.put(`${paths.config}/${path}`, readFileSync(join(folder, path), 'utf8'));
+      disk.set(`${paths.config}/${path}`, readFileSync(join(folder, path), 'utf8'));
   return createFleetReader(files)();
 };
 
