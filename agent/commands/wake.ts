@@ -1,8 +1,13 @@
 import { appUnit, siteUnit } from '../core/names.ts';
+import type { ActiveState } from '../ports.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { putToSleep } from '../switchboard/sleep.ts';
 import type { Context, ExitCode } from './context.ts';
 import { unknownName } from './unknown.ts';
+
+/** While systemd restarts or reloads it, a site is neither active nor stopped. */
+const isStopped = (facade: ActiveState | undefined): boolean =>
+  facade === undefined || facade === 'inactive' || facade === 'failed';
 
 /** `appfleet wake SITE`: starts its container now and waits until it takes requests. */
 export const wakeCommand = async (context: Context, name: string): Promise<ExitCode> => {
@@ -15,7 +20,7 @@ export const wakeCommand = async (context: Context, name: string): Promise<ExitC
     return 0;
   }
   const [facade] = await host.units.list([siteUnit(name)]);
-  if (facade?.active !== 'active') {
+  if (isStopped(facade?.active)) {
     context.complain(`${name} is stopped; start it with: service ${name} start`);
     return 1;
   }
@@ -44,7 +49,7 @@ export const sleepCommand = async (context: Context, name: string): Promise<Exit
   const units = new Map(
     (await host.units.list([siteUnit(name), appUnit(name)])).map((unit) => [unit.name, unit.active]),
   );
-  if (units.get(siteUnit(name)) !== 'active') {
+  if (isStopped(units.get(siteUnit(name)))) {
     context.complain(`${name} is stopped; start it with: service ${name} start`);
     return 1;
   }

@@ -33,6 +33,16 @@ t.test('a stopped site neither wakes nor sleeps', async (t) => {
   t.equal(host.active.get(`${app}-app.service`), 'inactive');
 });
 
+t.test('a site that is being restarted is not called stopped', async (t) => {
+  for (const facade of ['deactivating', 'activating', 'reloading'] as const) {
+    const { host, context } = hostWith(facade, 'inactive');
+    t.equal(await wakeCommand(context, app), 0, facade);
+    t.equal(host.active.get(`${app}-app.service`), 'active');
+    host.active.set(`${app}-app.service`, 'inactive');
+    t.equal(await sleepCommand(context, app), 0, facade);
+  }
+});
+
 t.test('a static site has nothing to do with either', async (t) => {
   const { context } = hostWith('active', 'inactive');
   t.equal(await sleepCommand(context, www), 0);
