@@ -3,12 +3,16 @@ import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { productHost } from '../host/fleet.ts';
+import { awakeOverhead } from './awake-overhead.ts';
 import { coldStart } from './cold-start.ts';
 import { type Figure, judge, table } from './figure.ts';
+import { hotPath } from './hot-path.ts';
 import { createLab, type Part } from './lab.ts';
 
 const parts: Readonly<Record<string, Part>> = {
   'cold-start': coldStart,
+  'hot-path': hotPath,
+  'awake-overhead': awakeOverhead,
 };
 
 const USAGE = `usage: bench [--only ${Object.keys(parts).join('|')}]... [--json FILE] [--strict] [--keep]
