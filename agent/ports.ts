@@ -18,6 +18,8 @@ export interface Files {
   write(file: GeneratedFile): Promise<'written' | 'unchanged'>;
   /** Removes a file, a link or an empty folder; absent is fine. */
   remove(path: string): Promise<void>;
+  /** Removes a folder and all that is in it, following no link; absent is fine. */
+  removeTree(path: string): Promise<void>;
   /** Points a symbolic link at a target in one rename(2). */
   link(path: string, target: string): Promise<void>;
   /** Target of a symbolic link, or null when there is none. */

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, lstatSync, lutimesSync, openSync, readFileSync, readlinkSync } from 'node:fs';
-import { lstat, mkdir, open, readdir, rename, rmdir, symlink, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../core/hash.ts';
 import { AppFleetError } from '../errors.ts';
@@ -162,6 +162,7 @@ export const createFiles = (): Files => ({
       await discard(temporaryFor(path));
       await ((await lstat(path)).isDirectory() ? rmdir(path) : unlink(path));
     }),
+  removeTree: (path) => orAbsent('remove', path, undefined, () => rm(path, { recursive: true, force: true })),
   link: async (path, target) => {
     try {
       if (targetOf(path) === target) return;

@@ -8,7 +8,17 @@
  * - Each step names its owner or owners, so that a step that fails stops their later steps and nobody else's.
  */
 import type { DesiredFile, DesiredLink, DesiredState, Member } from './desired.ts';
-import { appUnit, failedFile, openedMark, paths, siteUnit, socketUnit, startDirectory, wakeUnit } from './names.ts';
+import {
+  appUnit,
+  failedFile,
+  openedMark,
+  paths,
+  runDirectory,
+  siteUnit,
+  socketUnit,
+  startDirectory,
+  wakeUnit,
+} from './names.ts';
 
 type Active = 'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
 
@@ -55,6 +65,7 @@ export type Step =
   | { kind: 'stop-unit'; owner: string; unit: string }
   | { kind: 'remove-container'; owner: string; container: string }
   | { kind: 'remove-file'; owner: string; path: string; isUnit: boolean }
+  | { kind: 'remove-run'; owner: string }
   | { kind: 'remove-folder'; owner: string; path: string };
 
 const list = (names: readonly string[]): string =>
@@ -94,6 +105,8 @@ export const describeStep = (step: Step): string => {
     case 'remove-container':
       return `remove container ${step.container}`;
     case 'remove-file':
+    case 'remove-run':
+      return `remove ${runDirectory(step.owner)}`;
     case 'remove-folder':
       return `remove ${step.path}`;
   }
@@ -189,6 +202,7 @@ const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path
     const owner = wanted.has(path) ? null : ownerOf(path);
     return owner === null || desired.keep.has(owner) ? [] : [{ owner, path }];
   });
+  const folders = gone.filter(({ owner, path }) => path === startDirectory(owner));
   const units = new Map<string, string>();
   for (const { owner, path } of gone) {
     if (!alive.has(owner))
@@ -206,9 +220,8 @@ const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path
     ...gone
       .filter(({ owner, path }) => path !== startDirectory(owner))
       .map(({ owner, path }): Step => ({ kind: 'remove-file', owner, path, isUnit: isUnitPath(path) })),
-    ...gone
-      .filter(({ owner, path }) => path === startDirectory(owner))
-      .map(({ owner, path }): Step => ({ kind: 'remove-folder', owner, path })),
+    ...folders.map(({ owner }): Step => ({ kind: 'remove-run', owner })),
+    ...folders.map(({ owner, path }): Step => ({ kind: 'remove-folder', owner, path })),
   ];
 };
 

@@ -38,6 +38,7 @@ const independent = new Set<Step['kind']>([
   'stop-unit',
   'remove-container',
   'remove-file',
+  'remove-run',
   'remove-folder',
 ]);
 

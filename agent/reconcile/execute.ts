@@ -1,5 +1,5 @@
 /** How each kind of step is carried out on the host. */
-import { appUnit, httpSocket, openedMark, reloadMark, wakeSocket } from '../core/names.ts';
+import { appUnit, httpSocket, openedMark, reloadMark, runDirectory, wakeSocket } from '../core/names.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
 
@@ -56,6 +56,8 @@ export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (l
       if (isUnit) await markUnits();
       await host.files.remove(path);
     },
+    // Whatever the site's programs left in it.
+    'remove-run': ({ owner }) => host.files.removeTree(runDirectory(owner)),
     'remove-folder': ({ path }) => host.files.remove(path),
   };
 };

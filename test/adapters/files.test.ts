@@ -218,6 +218,20 @@ t.test('remove', async (t) => {
   await t.rejects(files.remove(join(dir, 'full')), { code: 'AF_FILE', message: /not empty/ });
 });
 
+t.test('a folder with all that is in it, and nothing that it only points to', async (t) => {
+  const dir = await folder(t);
+  const tree = join(dir, 'run');
+  await files.removeTree(tree);
+  await mkdir(join(tree, 'r1', 'deep'), { recursive: true });
+  await mkdir(join(dir, 'other'));
+  await writeFile(join(dir, 'other', 'kept'), '');
+  await symlink(join(dir, 'other'), join(tree, 'r1', 'link'));
+  await writeFile(join(tree, 'r1', 'deep', 'file'), '');
+  await files.removeTree(tree);
+  t.same(await readdir(dir), ['other']);
+  t.same(await readdir(join(dir, 'other')), ['kept']);
+});
+
 t.test('links', async (t) => {
   const dir = await folder(t);
   const link = join(dir, 'run', 'http.sock');

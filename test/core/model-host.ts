@@ -156,6 +156,8 @@ export const createModelHost = (): ModelHost => {
         host.links.delete(step.path);
         if (step.path.endsWith('/opened')) host.opened.delete(step.owner);
         return true;
+      case 'remove-run':
+        return true;
       case 'remove-folder':
         if ([...host.files.keys()].some((path) => path.startsWith(`${step.path}/`))) return false;
         host.files.delete(step.path);

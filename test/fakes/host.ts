@@ -65,6 +65,11 @@ const createFakeFiles = ({ disk, links, modes, accessed }: FakeHost): Files => {
       modes.set(path, mode);
       return Promise.resolve('written');
     },
+    removeTree: (path) => {
+      for (const map of [disk, links, accessed])
+        for (const one of map.keys()) if (one === path || one.startsWith(`${path}/`)) map.delete(one);
+      return Promise.resolve();
+    },
     remove: (path) => {
       if (isFolder(path)) fail('remove', path, 'the directory is not empty');
       for (const map of [disk, links, modes, accessed]) map.delete(path);
