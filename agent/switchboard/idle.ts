@@ -9,7 +9,10 @@ import { openConnections } from './connections.ts';
 import { putToSleep, type SleepOutcome } from './sleep.ts';
 
 export interface IdleWatch {
-  /** One round: puts to sleep what nobody used for its idle time. Never throws for one site. */
+  /**
+   * One round: begins to put to sleep what nobody used for its idle time. Never throws for one site, and does not wait for
+   * the containers to end: one that takes its time keeps no other awake.
+   */
   round(sites: readonly SiteSpec[], services: readonly ServiceSpec[]): Promise<void>;
 }
 
@@ -30,29 +33,42 @@ export const createIdleWatch = (host: Host, steady: () => number, events: IdleEv
     return steady() - (seen.get(name)?.at ?? steady());
   };
 
-  const attempt = async (name: string, idle: number, sleep: () => Promise<SleepOutcome>): Promise<void> => {
+  /** Who is being put to sleep right now. */
+  const falling = new Set<string>();
+
+  const attempt = (name: string, idle: number, sleep: () => Promise<SleepOutcome>): void => {
+    falling.add(name);
+    void sleep()
+      .then((outcome) => {
+        if (!outcome.asleep) seen.delete(name);
+        events.slept(name, outcome, idle);
+      })
+      .catch((error: unknown) => events.failed(name, error))
+      .finally(() => falling.delete(name));
+  };
+
+  /** Access time of a site's socket; null when there is none, or when it cannot be told. */
+  const lastAccess = async (name: string): Promise<number | null> => {
     try {
-      const outcome = await sleep();
-      if (!outcome.asleep) seen.delete(name);
-      events.slept(name, outcome, idle);
+      return await host.files.lastAccess(appSocket(name));
     } catch (error) {
       events.failed(name, error);
+      return null;
     }
   };
 
   return {
     round: async (sites, services) => {
       const units = new Map((await host.units.list(['*-app.service'])).map(({ name, active }) => [name, active]));
-      const connections = openConnections();
-      const awake = (name: string): boolean => units.get(appUnit(name)) === 'active';
+      const connections = await openConnections(host.files);
+      const awake = (name: string): boolean => units.get(appUnit(name)) === 'active' && !falling.has(name);
       for (const name of seen.keys()) if (!awake(name)) seen.delete(name);
       for (const { name, idleSeconds } of sites) {
         if (idleSeconds === 'never' || !awake(name)) continue;
-        const socket = appSocket(name);
-        const access = await host.files.lastAccess(socket);
+        const access = await lastAccess(name);
         if (access === null) continue;
-        const idle = idleFor(name, access, (connections.get(socket) ?? 0) > 0);
-        if (idle >= idleSeconds) await attempt(name, idle, () => putToSleep(host, name));
+        const idle = idleFor(name, access, (connections.get(appSocket(name)) ?? 0) > 0);
+        if (idle >= idleSeconds) attempt(name, idle, () => putToSleep(host, name));
       }
       for (const { name, idleSeconds } of services) {
         if (idleSeconds === 'never' || !awake(name)) continue;
@@ -62,7 +78,7 @@ export const createIdleWatch = (host: Host, steady: () => number, events: IdleEv
         const inUse = users.some((user) => !['inactive', 'failed'].includes(units.get(appUnit(user.name)) ?? ''));
         const idle = idleFor(name, 0, inUse);
         if (idle >= idleSeconds)
-          await attempt(name, idle, async () => {
+          attempt(name, idle, async () => {
             await host.units.stop(appUnit(name));
             return { asleep: true };
           });

@@ -29,10 +29,13 @@ export const putToSleep = async (host: Host, name: string): Promise<SleepOutcome
   if ((await host.files.readLink(httpSocket(name))) !== app) return { asleep: false, because: 'it is not awake' };
   await host.files.link(httpSocket(name), wakeSocket(name));
   await pause(settleMilliseconds);
-  const open = openConnections().get(app) ?? 0;
+  const open = (await openConnections(host.files)).get(app) ?? 0;
   const waker = await host.units.list([wakeUnit(name)]);
   if (open > 0 || waker.some(({ active }) => active === 'active' || active === 'activating')) {
     await host.files.link(httpSocket(name), app);
+    // Its container may have ended meanwhile, and units/launch turned the switch just before we did.
+    const [unit] = await host.units.list([appUnit(name)]);
+    if (unit?.active !== 'active') await host.files.link(httpSocket(name), wakeSocket(name));
     return {
       asleep: false,
       because: open > 0 ? `${open} connection${open === 1 ? ' is' : 's are'} open` : 'a request came',
