@@ -4,7 +4,7 @@ import { attachHost, bootHost } from './boot.ts';
 import { onInterrupt } from './demo-interrupt.ts';
 import type { Screen } from './demo-screen.ts';
 import { putUpDemoSites } from './demo-sites.ts';
-import { wordPressOn } from './demo-wordpress.ts';
+import { writeBlog } from './demo-wordpress.ts';
 import { isAlive, ourselves } from './process-id.ts';
 import { provision } from './provision.ts';
 import { defaultHostName, releaseNumber, type Release } from './release.ts';
@@ -17,8 +17,6 @@ export interface DemoOptions {
   readonly name: string;
   readonly release: Release;
 }
-
-const blog = 'blog.example.org';
 
 /** The commands by which one gets into this host: the default one needs no name. */
 const hostCommands = (name: string): { run: string; down: string; demo: string } =>
@@ -34,18 +32,6 @@ const hostCommands = (name: string): { run: string; down: string; demo: string }
 const answers = async (host: TestHost): Promise<boolean> => {
   const asked = await host.run(['systemctl', 'is-system-running'], { allowFail: true, timeoutMs: 10_000 });
   return ['running', 'degraded'].includes(asked.stdout.trim());
-};
-
-/** Installed and a post written, in whatever state an earlier demo left it. */
-const writeBlog = async (host: TestHost): Promise<void> => {
-  const wordpress = wordPressOn(host, blog);
-  await wordpress.install('The fleet');
-  const title = 'Asleep until you came';
-  if ((await wordpress.get('/')).body.includes(title)) return;
-  await wordpress.logIn();
-  await wordpress.publish(title, 'Nobody had asked for this page, so its container was not running.');
-  const front = await wordpress.get('/');
-  if (!front.body.includes(title)) throw new Error('WordPress took the post and does not show it');
 };
 
 const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<TestHost> => {
@@ -118,7 +104,7 @@ export const runDemo = async (screen: Screen, options: DemoOptions): Promise<num
   );
   const hints: readonly (readonly [string, string])[] = [
     [`${run} bash`, 'a shell on it: everything above works there'],
-    [`${run} curl -i http://${blog}/`, 'a request'],
+    [`${run} curl -i http://blog.example.org/`, 'a request'],
     [`${run} appfleet help site`, 'what a site file can say'],
     [demo, 'the tour again, with what you changed in the source'],
     [down, 'the end of it'],

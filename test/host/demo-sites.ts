@@ -33,6 +33,9 @@ export const demoSecrets = (password: string): HostFile[] => [
   { path: secretFiles.blog, text: `WORDPRESS_DB_PASSWORD=${password}\n` },
 ];
 
+/** Folders that the sites fill with what they keep. */
+const kept = ['/srv/mysql', '/srv/www/blog.example.org', '/srv/www/www.example.org'];
+
 const units = ['mysql', 'app.example.org', 'blog.example.org', 'www.example.org'];
 
 /** Puts the sites up, or back as they were, on a host with the product on it. Throws with what `appfleet apply` said. */
@@ -47,4 +50,12 @@ export const putUpDemoSites = async (host: TestHost): Promise<void> => {
   if (applied.code !== 0) throw new Error(`appfleet apply ended with ${applied.code}\n${applied.stderr}`);
   // Somebody may have stopped one of them to see what happens.
   await host.run(['systemctl', 'start', ...units]);
+};
+
+/** Takes them away again, with all that they kept. */
+export const removeDemoSites = async (host: TestHost): Promise<void> => {
+  await host.run(['rm', '-f', secretFiles.blog, ...demoFiles().map(({ path }) => path)]);
+  await host.run(['appfleet', 'apply'], { allowFail: true, timeoutMs: 300_000 });
+  await host.run(['rm', '-rf', ...kept]);
+  await host.run(['sed', '-i', '/^MYSQL_PASSWORD=/d', secretFiles.database]);
 };

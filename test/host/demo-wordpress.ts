@@ -112,3 +112,15 @@ export const wordPressOn = (host: TestHost, domain: string): WordPress => {
     },
   };
 };
+
+/** The blog of the demo: installed and with a post, in whatever state an earlier demo left it. */
+export const writeBlog = async (host: TestHost): Promise<void> => {
+  const wordpress = wordPressOn(host, 'blog.example.org');
+  await wordpress.install('The fleet');
+  const title = 'Asleep until you came';
+  if ((await wordpress.get('/')).body.includes(title)) return;
+  await wordpress.logIn();
+  await wordpress.publish(title, 'Nobody had asked for this page, so its container was not running.');
+  const front = await wordpress.get('/');
+  if (!front.body.includes(title)) throw new Error('WordPress took the post and does not show it');
+};

@@ -4,6 +4,8 @@ import { plain, type Screen } from './demo-screen.ts';
 import type { TestHost } from './test-host.ts';
 import { stops, type Command, type Outcome } from './tour-stops.ts';
 
+type Page = Pick<Screen, 'isTerminal' | 'width' | 'colours' | 'line'>;
+
 /** A command that did not do what the tour says it does. */
 export class TourStop extends Error {
   /** Whose journal may tell why. */
@@ -26,7 +28,7 @@ const wrap = (text: string, width: number): string[] =>
   }, []);
 
 /** On a terminal the command gets one too, as wide as ours, and colours itself; in a pipe it gets a pipe. */
-const type = async (host: TestHost, screen: Screen, command: string, indent: number): Promise<Outcome> => {
+const type = async (host: TestHost, screen: Page, command: string, indent: number): Promise<Outcome> => {
   const columns = screen.width - indent;
   const script = screen.isTerminal ? `stty cols ${columns} rows 50; ${command}` : command;
   const argv = screen.isTerminal
@@ -38,7 +40,7 @@ const type = async (host: TestHost, screen: Screen, command: string, indent: num
   return { code, shown: text.split('\n'), text: plain(text) };
 };
 
-const runCommand = async (host: TestHost, screen: Screen, command: Command): Promise<void> => {
+const runCommand = async (host: TestHost, screen: Page, command: Command): Promise<void> => {
   const { colours, line } = screen;
   const indent = 2;
   const margin = ' '.repeat(indent);
@@ -53,7 +55,7 @@ const runCommand = async (host: TestHost, screen: Screen, command: Command): Pro
 };
 
 /** Shows every stop. Throws TourStop at the first command that does something else than the tour says. */
-export const takeTour = async (screen: Screen, host: TestHost): Promise<void> => {
+export const takeTour = async (screen: Page, host: TestHost): Promise<void> => {
   const { colours, line } = screen;
   for (const [index, stop] of stops.entries()) {
     line();
