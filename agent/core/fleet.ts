@@ -9,25 +9,49 @@ type Named = { name: string; file: string };
 const byFile = <T extends Named>(specs: readonly T[]): T[] =>
   specs.toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0));
 
+const domainsOf = (site: SiteSpec): string[] => [site.name, ...site.aliases];
+
+/** Domains that are asked for more than once, the names of sites whose files have problems included. */
+export const contestedDomains = (sites: readonly SiteSpec[], kept: ReadonlySet<string>): ReadonlySet<string> => {
+  const seen = new Set<string>();
+  const twice = new Set<string>();
+  for (const domain of [...kept, ...sites.flatMap(domainsOf)]) (seen.has(domain) ? twice : seen).add(domain);
+  return twice;
+};
+
+/** Domains by the names of the sites that serve them now. */
+export type Holders = ReadonlyMap<string, string>;
+
 /**
- * Each domain belongs to the site of that name, else to the first file, in order of their names, that has it as an alias: a new
- * file takes nobody's name. That holds for the names of sites whose files have problems (`kept`) as well.
+ * Whose a domain is, in words; null when it is this site's. Who serves it now keeps it, so that no new file takes anything from
+ * anybody. Where nobody does, it belongs to the site of that name, else to the first file that has it as an alias.
  */
-const domainProblems = (sites: readonly SiteSpec[], kept: ReadonlySet<string>): Problem[] => {
-  const owners = new Map<string, string>();
-  const claim = (site: SiteSpec, domain: string, where: Partial<Problem>): Problem[] => {
-    const owner = owners.get(domain);
-    if (owner === undefined) {
-      owners.set(domain, site.file);
-      return [];
-    }
-    const message = `${domain} is already served by ${owner}`;
-    return [{ file: site.file, ...where, message, hint: 'take it out of one of the two files' }];
-  };
-  const names = sites.flatMap((site) => claim(site, site.name, {}));
-  for (const name of kept) if (!owners.has(name)) owners.set(name, 'the site of that name');
-  const asAlias = { section: 'site', key: 'aliases' };
-  return [...names, ...sites.flatMap((site) => site.aliases.flatMap((alias) => claim(site, alias, asAlias)))];
+const ownerOf = (
+  domain: string,
+  site: SiteSpec,
+  claimants: readonly SiteSpec[],
+  kept: ReadonlySet<string>,
+  holders: Holders,
+): string | null => {
+  const holder = holders.get(domain) ?? (kept.has(domain) ? domain : undefined);
+  const owner = claimants.find(({ name }) => name === holder) ?? claimants.find(({ name }) => name === domain);
+  if (holder !== undefined && kept.has(holder) && owner?.name !== holder) return `${holder}, whose file has problems`;
+  return (owner ?? claimants[0]) === site ? null : ((owner ?? claimants[0])?.file ?? null);
+};
+
+const domainProblems = (sites: readonly SiteSpec[], kept: ReadonlySet<string>, holders: Holders): Problem[] => {
+  const claims = new Map<string, SiteSpec[]>();
+  for (const site of sites)
+    for (const domain of domainsOf(site)) claims.set(domain, [...(claims.get(domain) ?? []), site]);
+  return sites.flatMap((site) =>
+    domainsOf(site).flatMap((domain, index): Problem[] => {
+      const owner = ownerOf(domain, site, claims.get(domain) ?? [], kept, holders);
+      if (owner === null) return [];
+      const where = index === 0 ? {} : { section: 'site', key: 'aliases' };
+      const hint = 'take it out of one of the two files';
+      return [{ file: site.file, ...where, message: `${domain} is already served by ${owner}`, hint }];
+    }),
+  );
 };
 
 interface Claim {
@@ -154,22 +178,23 @@ const cycleProblems = (services: readonly ServiceSpec[]): Problem[] => {
 };
 
 /**
- * Problems between files; each makes only the file it names invalid. Where two files ask for the same domain, the site of that
- * name keeps it, else the one whose path sorts first. `foreignUnits` are unit files of this host that are not ours
- * (`nginx.service`); `kept` are names whose file has problems of its own: they keep their domains, and sites that need them are
- * not blamed as well.
+ * Problems between files; each makes only the file it names invalid. Where two files ask for the same domain, who serves it now
+ * (`holders`) keeps it, else the site of that name, else the one whose path sorts first. `foreignUnits` are unit files of this
+ * host that are not ours (`nginx.service`); `kept` are names whose file has problems of its own: they keep their domains, and
+ * sites that need them are not blamed as well.
  */
 export const checkFleet = (
   sites: readonly SiteSpec[],
   services: readonly ServiceSpec[],
   foreignUnits: ReadonlySet<string>,
   kept: ReadonlySet<string> = new Set(),
+  holders: Holders = new Map(),
 ): Problem[] => {
   const orderedSites = byFile(sites);
   const orderedServices = byFile(services);
   const known = new Set([...orderedServices.map((service) => service.name), ...kept]);
   return [
-    ...domainProblems(orderedSites, kept),
+    ...domainProblems(orderedSites, kept, holders),
     ...unitProblems(orderedSites, orderedServices, foreignUnits),
     ...orderedSites.flatMap((site) =>
       needsProblems('site', { ...site, needs: site.container?.needs ?? [] }, services, known),

@@ -104,9 +104,9 @@ export const describeStep = (step: Step): string => {
       return `stop ${step.unit}`;
     case 'remove-container':
       return `remove container ${step.container}`;
-    case 'remove-file':
     case 'remove-run':
       return `remove ${runDirectory(step.owner)}`;
+    case 'remove-file':
     case 'remove-folder':
       return `remove ${step.path}`;
   }

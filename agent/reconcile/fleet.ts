@@ -1,8 +1,8 @@
 /** Reads the admin's files into specs. A file with a problem makes only its own site or service invalid: that one keeps what it has. */
 import { parseSiteName } from '../core/domain.ts';
 import { parseEnvFile } from '../core/envfile.ts';
-import { checkFleet, claimedUnits } from '../core/fleet.ts';
-import { mark, paths, unitPath } from '../core/names.ts';
+import { checkFleet, claimedUnits, contestedDomains, type Holders } from '../core/fleet.ts';
+import { mark, paths, unitPath, vhostPath } from '../core/names.ts';
 import type { Problem, SourceFile } from '../core/problem.ts';
 import { parseSecrets, rootPassword } from '../core/secrets.ts';
 import { parseService } from '../core/service.ts';
@@ -83,6 +83,19 @@ const foreignUnits = async (files: Files, wanted: ReadonlySet<string>): Promise<
   return foreign;
 };
 
+/** Which of these sites' installed vhosts serve the domains. Nothing is read as long as there is no quarrel. */
+const holdersOf = async (files: Files, domains: ReadonlySet<string>, names: readonly string[]): Promise<Holders> => {
+  const holders = new Map<string, string>();
+  if (domains.size === 0) return holders;
+  for (const name of new Set(names)) {
+    const text = await files.read(vhostPath(name)).catch(() => null);
+    if (text?.startsWith(`# ${mark}`) !== true) continue;
+    for (const [, line = ''] of text.matchAll(/^\s*server_name ([^;]*);$/gm))
+      for (const domain of line.split(' ')) if (domains.has(domain) && !holders.has(domain)) holders.set(domain, name);
+  }
+  return holders;
+};
+
 /** Reads everything below /etc/appfleet. The returned function remembers what it parsed. */
 export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
   const site = remember<Parsed<SiteSpec>>(parseSite);
@@ -140,7 +153,8 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
     }
 
     const wanted = claimedUnits(sites, services);
-    const between = checkFleet(sites, services, await foreignUnits(files, wanted), keep);
+    const holders = await holdersOf(files, contestedDomains(sites, keep), [...sites.map(({ name }) => name), ...keep]);
+    const between = checkFleet(sites, services, await foreignUnits(files, wanted), keep, holders);
     problems.push(...between);
     // By file: where two files mean the same domain, the one that keeps it must not pay for the other.
     const beaten = new Set(between.map(({ file }) => file));

@@ -22,8 +22,14 @@ const service = (name: string, more = ''): ServiceSpec => {
   if ('spec' in result) return result.spec;
   throw new Error(result.problems.map(describeProblem).join('\n'));
 };
-const said = (sites: SiteSpec[], services: ServiceSpec[] = [], foreign: string[] = [], kept: string[] = []): string[] =>
-  checkFleet(sites, services, new Set(foreign), new Set(kept)).map((p) =>
+const said = (
+  sites: SiteSpec[],
+  services: ServiceSpec[] = [],
+  foreign: string[] = [],
+  kept: string[] = [],
+  holders: Record<string, string> = {},
+): string[] =>
+  checkFleet(sites, services, new Set(foreign), new Set(kept), new Map(Object.entries(holders))).map((p) =>
     describeProblem(p).replaceAll('/etc/appfleet/', ''),
   );
 
@@ -45,12 +51,29 @@ t.test('a domain belongs to the site of that name, else to the file that sorts f
     'sites/a.org.ini: aliases: b.org is already served by sites/b.org.ini (take it out of one of the two files)',
   ]);
   t.strictSame(said([site('a.org', 'aliases = broken.org')], [], [], ['broken.org']), [
-    'sites/a.org.ini: aliases: broken.org is already served by the site of that name (take it out of one of the two files)',
+    'sites/a.org.ini: aliases: broken.org is already served by broken.org, whose file has problems (take it out of one of the two files)',
   ]);
   t.match(said([site('b\u00fccher.de'), site('xn--bcher-kva.de')]), [
     'sites/xn--bcher-kva.de.ini: xn--bcher-kva.de is already served by',
   ]);
   t.equal(said([site('Example.org'), site('example.org')]).length, 1);
+  t.end();
+});
+
+t.test('who serves a domain now keeps it, whatever the files are called', (t) => {
+  const quarrel = [site('a.org', 'aliases = x.org, www.z.org'), site('www.z.org'), site('z.org', 'aliases = x.org')];
+  t.strictSame(said(quarrel, [], [], [], { 'x.org': 'z.org', 'www.z.org': 'a.org' }), [
+    'sites/a.org.ini: aliases: x.org is already served by sites/z.org.ini (take it out of one of the two files)',
+    'sites/www.z.org.ini: www.z.org is already served by sites/a.org.ini (take it out of one of the two files)',
+  ]);
+  t.strictSame(said([site('a.org', 'aliases = x.org')], [], [], ['z.org'], { 'x.org': 'z.org' }), [
+    'sites/a.org.ini: aliases: x.org is already served by z.org, whose file has problems (take it out of one of the two files)',
+  ]);
+  t.strictSame(
+    said([site('a.org', 'aliases = x.org')], [], [], [], { 'x.org': 'z.org' }),
+    [],
+    'who gave it up has it no more',
+  );
   t.end();
 });
 

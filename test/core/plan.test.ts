@@ -160,6 +160,7 @@ t.test('a removed site: its vhost first, then everything is stopped, then everyt
     'remove units/multi-user.target.wants/a.example.service',
     'remove start/a.example/container.json',
     'remove start/a.example/launch',
+    'remove run/a.example',
     'remove start/a.example',
     'make systemd read changed units',
   ]);
