@@ -9,6 +9,7 @@ export interface NginxFacts {
   configured: ReadonlySet<string>;
 }
 
+/** Whether a version is the second one or a later one. */
 export const isAtLeast = (version: Version, [major, minor, patch]: Version): boolean =>
   version[0] !== major ? version[0] > major : version[1] !== minor ? version[1] > minor : version[2] >= patch;
 

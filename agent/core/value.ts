@@ -15,6 +15,7 @@ export interface ValueType<T> {
 }
 
 export const good = <T>(value: T): Parsed<T> => ({ ok: true, value });
+/** A value that does not parse, with what to say of it. */
 export const bad = (message: string, hint?: string): { ok: false; message: string; hint?: string } => ({
   ok: false,
   message,

@@ -22,6 +22,7 @@ const ownHeaders = new Set(
   ),
 );
 
+/** The name of a response header: a token of RFC 9110, section 5.6.2. */
 export const parseHeaderName = (text: string): Parsed<string> => {
   if (!/^[A-Za-z][A-Za-z0-9-]{0,99}$/.test(text))
     return bad(`${shown(text)} is not the name of a header`, 'use letters, digits and hyphens');
@@ -31,6 +32,7 @@ export const parseHeaderName = (text: string): Parsed<string> => {
 /** nginx reads a word of 4,096 bytes at most, with the backslashes that quoting adds. */
 const longestHeader = 3900;
 
+/** The value of a response header: printable ASCII in which nginx expands nothing. */
 export const parseHeaderValue = (text: string): Parsed<string> => {
   if (text === '') return bad('a header needs a value');
   if (text.length + (text.match(/["\\]/g)?.length ?? 0) > longestHeader)

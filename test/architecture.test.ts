@@ -1,0 +1,164 @@
+/** The house rules that a machine can hold: which way imports go, what is pure, how large a file may grow. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string): string => readFileSync(posix.join(root, path), 'utf8');
+const below = (folder: string, ending: string): string[] =>
+  readdirSync(posix.join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => posix.join(folder, name))
+    .sort();
+
+const sources = below('agent', '.ts');
+/** What each file imports: paths of the checkout, or names of packages. */
+const imports = new Map(
+  sources.map((file) => {
+    const found = [...read(file).matchAll(/^(?:import|export)\s[^;]*?from '([^']+)';/gms)].map(([, what = '']) => what);
+    const bare = [...read(file).matchAll(/\bimport\('([^']+)'\)/g)].map(([, what = '']) => what);
+    return [
+      file,
+      [...found, ...bare].map((what) => (what.startsWith('.') ? posix.join(posix.dirname(file), what) : what)),
+    ];
+  }),
+);
+const room = (file: string): string => (/^agent\/[^/]+\//.exec(file)?.[0] ?? file).replace(/\/$/, '');
+
+/** What each room may import besides itself. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  'agent/core': ['agent/errors.ts', 'ini', 'mustache', 'node:url', 'node:path', 'node:crypto'],
+  'agent/net': ['agent/errors.ts', 'node:'],
+  'agent/reconcile': [
+    'agent/core',
+    'agent/ports.ts',
+    'agent/errors.ts',
+    'agent/net',
+    'agent/switchboard',
+    'prom-client',
+  ],
+  'agent/switchboard': ['agent/core', 'agent/ports.ts', 'agent/errors.ts', 'node:fs'],
+  'agent/adapters': [
+    'agent/core',
+    'agent/ports.ts',
+    'agent/errors.ts',
+    'agent/net',
+    'node:',
+    'dbus-next',
+    'dockerode',
+    'pino',
+  ],
+  'agent/api': ['agent/core', 'agent/ports.ts', 'agent/errors.ts', 'agent/reconcile', 'agent/switchboard', 'node:http'],
+  'agent/commands': [
+    'agent/core',
+    'agent/ports.ts',
+    'agent/errors.ts',
+    'agent/net',
+    'agent/reconcile',
+    'agent/switchboard',
+    'agent/api',
+    // types only: what a log and a probe look like
+    'agent/adapters/journal.ts',
+    'agent/adapters/probe.ts',
+    'picocolors',
+    'node:',
+  ],
+  'agent/ports.ts': ['agent/core'],
+  'agent/errors.ts': [],
+  'agent/program.ts': ['agent/', 'commander'],
+  'agent/main.ts': ['agent/', 'node:'],
+};
+
+t.test('imports go one way', (t) => {
+  t.ok(sources.length > 50);
+  for (const [file, targets] of imports) {
+    const rules = allowed[room(file)];
+    t.ok(rules, `${file} is in a room with rules`);
+    for (const target of targets)
+      t.ok(
+        room(target) === room(file) || (rules ?? []).some((rule) => target === rule || target.startsWith(rule)),
+        `${file} may import ${target}`,
+      );
+  }
+  t.end();
+});
+
+t.test('an adapter imports no other adapter, only its own parts', (t) => {
+  // Each outside system and the files that only it uses; host.ts builds them all.
+  const systems: Readonly<Record<string, RegExp>> = {
+    bus: /^(bus|wire|systemd|jobs|job-failure)$/,
+    docker: /^(docker|docker-events|pull-progress|cgroup)$/,
+    nginx: /^nginx(-[a-z]+)?$/,
+    files: /^files$/,
+    journal: /^journal$/,
+    probe: /^probe$/,
+    host: /./,
+  };
+  const systemOf = (file: string): string | undefined =>
+    Object.keys(systems).find((name) => systems[name]?.test(posix.basename(file, '.ts')));
+  for (const [file, targets] of imports) {
+    if (!file.startsWith('agent/adapters/')) continue;
+    for (const target of targets.filter((one) => one.startsWith('agent/adapters/')))
+      t.ok(systemOf(file) === 'host' || systemOf(file) === systemOf(target), `${file} may import ${target}`);
+  }
+  t.end();
+});
+
+t.test('nothing imports in a circle', (t) => {
+  const done = new Set<string>();
+  const circle = (file: string, way: readonly string[]): string[] | null => {
+    if (way.includes(file)) return [...way, file];
+    if (done.has(file)) return null;
+    for (const target of imports.get(file) ?? []) {
+      const found = imports.has(target) ? circle(target, [...way, file]) : null;
+      if (found) return found;
+    }
+    done.add(file);
+    return null;
+  };
+  for (const file of sources) t.equal(circle(file, []), null);
+  t.equal(sources.filter((file) => posix.basename(file) === 'index.ts').length, 0, 'no barrels');
+  t.end();
+});
+
+t.test('the core is pure', (t) => {
+  for (const file of sources.filter((one) => one.startsWith('agent/core/')))
+    t.notMatch(
+      read(file),
+      /\bprocess\.|\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bconsole\.|\brandomBytes\b|\bperformance\b|\bfetch\(/,
+      file,
+    );
+  t.end();
+});
+
+t.test('templates quote every value and decide nothing', (t) => {
+  const templates = [...below('units', '.mustache'), ...below('vhost-templates', '.mustache')];
+  t.ok(templates.length > 5);
+  const used = sources.map(read).join('\n');
+  for (const file of templates) {
+    t.notMatch(read(file), /\{\{\{|\{\{&|\{\{>/, file);
+    t.ok(used.includes(posix.basename(file)), `${file} is used`);
+  }
+  t.end();
+});
+
+t.test('no shell is given a text that was put together', (t) => {
+  for (const file of sources)
+    t.notMatch(read(file), /\bexecSync\b|(?<![.\w])exec\(|shell: *true|'-c', *`|"-c", *`/, file);
+  t.end();
+});
+
+t.test('files stay small, and say what they are for', (t) => {
+  for (const file of sources) {
+    const text = read(file);
+    // The table of keys is data.
+    if (file !== 'agent/core/keys.ts') t.ok(text.split('\n').length <= 260, `${file} has at most 260 lines`);
+    t.notMatch(text, /: any\b|\bas any\b|@ts-ignore|@ts-expect-error|eslint-disable/, file);
+    // In names.ts the name and the value say it all.
+    if (!file.startsWith('agent/core/') || file === 'agent/core/names.ts') continue;
+    for (const [, name = ''] of text.matchAll(/^export const (\w+) = (?:async )?\(/gm))
+      t.match(text, new RegExp(`\\*/\\nexport const ${name} =`), `${file}: ${name} has a docstring`);
+  }
+  t.end();
+});
