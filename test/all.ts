@@ -1,7 +1,7 @@
 /** `npm test`: all stages, or those named: lint types unit host. The last line counts what passed and what failed. */
 import { messageOf } from '../agent/errors.ts';
-import { add, type Outcome } from './run/outcome.ts';
-import { contracts, host, lint, type Show, types, unit } from './run/stages.ts';
+import { add, none, one, type Outcome } from './run/outcome.ts';
+import { contracts, format, host, lint, prepare, type Show, types, unit } from './run/stages.ts';
 
 const began = performance.now();
 const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(0)} s`;
@@ -13,40 +13,65 @@ interface Stage {
   run: (show: Show) => Promise<Outcome>;
 }
 
-const stages: readonly Stage[] = [
-  { group: 'lint', what: 'lint and format', run: lint },
-  { group: 'types', what: 'types', run: types },
-  { group: 'unit', what: 'unit, golden, property and architecture tests', run: unit },
-  { group: 'host', what: 'contracts with systemd, Docker and nginx on Debian 13', run: (s) => contracts('trixie', s) },
-  { group: 'host', what: 'the product on Debian 13', run: (s) => host('trixie', s) },
-  {
-    group: 'host',
-    what: 'contracts with systemd, Docker and nginx on Debian 12',
-    run: (s) => contracts('bookworm', s),
-  },
-  { group: 'host', what: 'the main path on Debian 12', run: (s) => host('bookworm', s) },
+/** One group of stages after the other; those within a group side by side, because none of them uses two processors. */
+const stages: readonly (readonly Stage[])[] = [
+  [
+    { group: 'lint', what: 'eslint', run: lint },
+    {
+      group: 'types',
+      what: 'types',
+      run: types,
+    },
+    { group: 'lint', what: 'format', run: format },
+  ],
+  [{ group: 'unit', what: 'unit, golden, property and architecture tests', run: unit }],
+  [
+    {
+      group: 'host',
+      what: 'contracts with systemd, Docker and nginx on Debian 13',
+      run: (s) => contracts('trixie', s),
+    },
+  ],
+  [{ group: 'host', what: 'the product on Debian 13', run: (s) => host('trixie', s) }],
+  [
+    {
+      group: 'host',
+      what: 'contracts with systemd, Docker and nginx on Debian 12',
+      run: (s) => contracts('bookworm', s),
+    },
+  ],
+  [{ group: 'host', what: 'the main path on Debian 12', run: (s) => host('bookworm', s) }],
 ];
 
 const wanted = process.argv.slice(2);
-const unknown = wanted.find((word) => !stages.some(({ group }) => group === word));
+const groups = new Set(stages.flat().map(({ group }) => group));
+const unknown = wanted.find((word) => !groups.has(word));
 if (unknown !== undefined) {
-  process.stderr.write(
-    `there is no stage ${unknown}; there is: ${[...new Set(stages.map((s) => s.group))].join(', ')}\n`,
-  );
+  process.stderr.write(`there is no stage ${unknown}; there is: ${[...groups].join(', ')}\n`);
   process.exit(2);
 }
+const isWanted = ({ group }: Stage): boolean => wanted.length === 0 || wanted.includes(group);
 
-let total: Outcome = { passed: 0, failed: 0 };
-for (const { group, what, run } of stages) {
-  if (wanted.length > 0 && !wanted.includes(group)) continue;
+const runStage = async ({ what, run }: Stage): Promise<Outcome> => {
   const start = performance.now();
   show(`== ${what}`);
   const outcome = await run(show).catch((error: unknown): Outcome => {
     show(`  not ok: ${messageOf(error)}`);
-    return { passed: 0, failed: 1 };
+    return one(false);
   });
-  total = add(total, outcome);
   show(`== ${what}: ${outcome.passed} passed, ${outcome.failed} failed in ${seconds(start)}`);
+  return outcome;
+};
+
+// What hosts are made from is fetched and built while the tests run that need none. Trouble shows where a host is booted.
+const needsHosts = stages.flat().some((stage) => stage.group === 'host' && isWanted(stage));
+const prepared = needsHosts ? prepare(show).catch(() => undefined) : Promise.resolve();
+
+let total = none;
+for (const row of stages) {
+  const now = row.filter(isWanted);
+  if (now.some(({ group }) => group === 'host')) await prepared;
+  total = add(total, ...(await Promise.all(now.map(runStage))));
 }
 show(`all of it in ${seconds(began)}`);
 show(`${total.passed} passed, ${total.failed} failed`);
