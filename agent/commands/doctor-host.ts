@@ -1,7 +1,7 @@
 /** What `appfleet doctor` checks about the host itself. */
 import type { Probe } from '../adapters/probe.ts';
 import { paths } from '../core/names.ts';
-import { describeStep, type Step } from '../core/plan.ts';
+import { describeStep, type Step } from '../core/step.ts';
 import { describeProblem } from '../core/problem.ts';
 import { messageOf } from '../errors.ts';
 import type { Host } from '../ports.ts';

@@ -1,4 +1,4 @@
-import { describeStep } from '../core/plan.ts';
+import { describeStep } from '../core/step.ts';
 import { describeProblem } from '../core/problem.ts';
 import { createReconciler } from '../reconcile/reconcile.ts';
 import type { Context, ExitCode } from './context.ts';

@@ -7,7 +7,7 @@ import { createApi } from '../api/server.ts';
 import { createRoutes } from '../api/routes.ts';
 import type { Log } from '../adapters/journal.ts';
 import { appUnit, paths } from '../core/names.ts';
-import { describeStep } from '../core/plan.ts';
+import { describeStep } from '../core/step.ts';
 import { describeProblem } from '../core/problem.ts';
 import { messageOf } from '../errors.ts';
 import { acquire } from '../net/lock.ts';

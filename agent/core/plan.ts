@@ -7,18 +7,9 @@
  * - Whether a member is open is the admin's choice once it was opened; a plan never opens or closes it again.
  * - Each step names its owner or owners, so that a step that fails stops their later steps and nobody else's.
  */
-import type { DesiredFile, DesiredLink, DesiredState, Member } from './desired.ts';
-import {
-  appUnit,
-  failedFile,
-  openedMark,
-  paths,
-  runDirectory,
-  siteUnit,
-  socketUnit,
-  startDirectory,
-  wakeUnit,
-} from './names.ts';
+import type { DesiredState, Member } from './desired.ts';
+import { appUnit, failedFile, openedMark, paths, siteUnit, socketUnit, startDirectory, wakeUnit } from './names.ts';
+import type { Step } from './step.ts';
 
 type Active = 'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
 
@@ -50,67 +41,6 @@ export interface ObservedState {
   vhosts: { change: readonly string[]; remove: readonly string[]; shared: boolean };
   webNeedsReload: boolean;
 }
-
-export type Step =
-  | { kind: 'pull-image'; owners: readonly string[]; owner: null; image: string }
-  | { kind: 'write-file'; owner: string; file: DesiredFile; change: 'new' | 'changed' }
-  | { kind: 'write-link'; owner: string; link: DesiredLink }
-  | { kind: 'reload-units'; owner: null }
-  | { kind: 'open'; owner: string; unit: string; wants: DesiredLink }
-  | { kind: 'start-unit'; owner: string; unit: string; why: string }
-  | { kind: 'turn-switch'; owner: string }
-  | { kind: 'restart-unit'; owner: string; unit: string; why: string }
-  | { kind: 'install-vhosts'; owner: null; change: readonly string[]; remove: readonly string[]; shared: boolean }
-  | { kind: 'reload-web'; owner: null }
-  | { kind: 'stop-unit'; owner: string; unit: string }
-  | { kind: 'remove-container'; owner: string; container: string }
-  | { kind: 'remove-file'; owner: string; path: string; isUnit: boolean }
-  | { kind: 'remove-run'; owner: string }
-  | { kind: 'remove-folder'; owner: string; path: string };
-
-const list = (names: readonly string[]): string =>
-  names.length <= 3 ? names.join(', ') : `${names.slice(0, 2).join(', ')} and ${names.length - 2} more`;
-
-/** One line for people: the log entry, the output of `appfleet plan`, and what tests compare. */
-export const describeStep = (step: Step): string => {
-  switch (step.kind) {
-    case 'pull-image':
-      return `pull image ${step.image}`;
-    case 'write-file':
-      return `${step.change === 'new' ? 'write' : 'rewrite'} ${step.file.path}`;
-    case 'write-link':
-      return `link ${step.link.path} -> ${step.link.target}`;
-    case 'reload-units':
-      return 'make systemd read changed units';
-    case 'open':
-      return `start and enable ${step.unit}`;
-    case 'start-unit':
-      return `start ${step.unit}: ${step.why}`;
-    case 'turn-switch':
-      return `turn the switch of ${step.owner} to its wake socket: its container is gone`;
-    case 'restart-unit':
-      return `restart ${step.unit}: ${step.why}`;
-    case 'install-vhosts': {
-      const parts = [
-        ...(step.change.length > 0 ? [`install ${list(step.change)}`] : []),
-        ...(step.remove.length > 0 ? [`remove ${list(step.remove)}`] : []),
-        ...(step.shared ? ['install the shared file'] : []),
-      ];
-      return `test vhosts, then ${parts.join(', ')}`;
-    }
-    case 'reload-web':
-      return 'make nginx load the vhosts';
-    case 'stop-unit':
-      return `stop ${step.unit}`;
-    case 'remove-container':
-      return `remove container ${step.container}`;
-    case 'remove-run':
-      return `remove ${runDirectory(step.owner)}`;
-    case 'remove-file':
-    case 'remove-folder':
-      return `remove ${step.path}`;
-  }
-};
 
 const isUp = (state: Active | undefined): boolean =>
   state === 'active' || state === 'activating' || state === 'reloading';

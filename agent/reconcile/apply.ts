@@ -1,5 +1,5 @@
 /** Carries out a plan. A step that fails stops its owner's later steps, not the pass. */
-import { describeStep, type Step } from '../core/plan.ts';
+import { describeStep, type Step } from '../core/step.ts';
 import { messageOf } from '../errors.ts';
 
 export interface StepResult {

@@ -1,5 +1,5 @@
 /** What became of a pass, as the API sends it. */
-import { describeStep } from '../core/plan.ts';
+import { describeStep } from '../core/step.ts';
 import type { Problem } from '../core/problem.ts';
 import type { StepResult } from './apply.ts';
 import type { Report } from './reconcile.ts';

@@ -1,7 +1,8 @@
 /** One pass: read the files, make the desired state, observe, plan, and (unless only asked what would happen) apply. */
 import { desiredService, desiredSite, type Member } from '../core/desired.ts';
 import { paths } from '../core/names.ts';
-import { planChanges, type Step } from '../core/plan.ts';
+import { planChanges } from '../core/plan.ts';
+import type { Step } from '../core/step.ts';
 import type { Problem } from '../core/problem.ts';
 import { withRootPassword } from '../core/secrets.ts';
 import type { ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';

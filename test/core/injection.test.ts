@@ -230,8 +230,7 @@ const ownOf = (spec: SiteSpec): { env: string[]; binds: number } => {
     : { env: [], binds: spec.root === null ? 2 : 3 };
 };
 
-const poolOf = (text: string): Record<string, Record<string, string>> =>
-  ini.parse(text);
+const poolOf = (text: string): Record<string, Record<string, string>> => ini.parse(text);
 
 const checkSite = (spec: SiteSpec): void => {
   const twin = twinSite(spec);

@@ -1,7 +1,8 @@
 /** A host as plans see it: small enough to be tried with thousands of states, true enough for the order of steps to matter. */
 import type { Member } from '../../agent/core/desired.ts';
 import { appUnit, paths, siteUnit, socketUnit, startDirectory } from '../../agent/core/names.ts';
-import type { ObservedState, Step } from '../../agent/core/plan.ts';
+import type { ObservedState } from '../../agent/core/plan.ts';
+import type { Step } from '../../agent/core/step.ts';
 
 type Active = 'active' | 'activating' | 'deactivating' | 'inactive' | 'failed' | 'reloading' | 'maintenance';
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Step } from '../../agent/core/plan.ts';
+import type { Step } from '../../agent/core/step.ts';
 import { applyPlan, type ApplyOptions, type Executors, type StepResult } from '../../agent/reconcile/apply.ts';
 import { createLoop } from '../../agent/reconcile/loop.ts';
 import { createFakeTimers } from '../net/fake-timers.ts';

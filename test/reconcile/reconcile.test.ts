@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { describeStep } from '../../agent/core/plan.ts';
+import { describeStep } from '../../agent/core/step.ts';
 import { createReconciler, type Reconciler, type Report } from '../../agent/reconcile/reconcile.ts';
 import { templates } from '../core/golden-cases.ts';
 import { createLivingHost, type LivingHost } from './living-host.ts';
