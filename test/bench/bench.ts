@@ -8,11 +8,13 @@ import { coldStart } from './cold-start.ts';
 import { type Figure, judge, table } from './figure.ts';
 import { hotPath } from './hot-path.ts';
 import { createLab, type Part } from './lab.ts';
+import { thousandSites } from './thousand-sites.ts';
 
 const parts: Readonly<Record<string, Part>> = {
   'cold-start': coldStart,
   'hot-path': hotPath,
   'awake-overhead': awakeOverhead,
+  'thousand-sites': thousandSites,
 };
 
 const USAGE = `usage: bench [--only ${Object.keys(parts).join('|')}]... [--json FILE] [--strict] [--keep]
@@ -61,7 +63,9 @@ const main = async (): Promise<number> => {
     const rows = figures.map((figure) => ({ ...figure, verdict: judge(figure) }));
     writeFileSync(values.json, `${JSON.stringify({ load: before, figures: rows }, null, 2)}\n`);
   }
-  log(`${figures.length} figures, ${missed.length} missed their target; the machine's load was ${before.toFixed(1)} before`);
+  log(
+    `${figures.length} figures, ${missed.length} missed their target; the machine's load was ${before.toFixed(1)} before`,
+  );
   return values.strict && missed.length > 0 ? 1 : 0;
 };
 

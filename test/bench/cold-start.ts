@@ -23,6 +23,7 @@ const direct = `server {
 
 /** The create body that the product made, for a container that the product does not know. */
 const sameContainer = `
+  docker rm -f ${container} >/dev/null 2>&1 || true
   mkdir -p ${run}; chmod 777 ${run}
   sed 's#/run/appfleet/${site}/r1#${run}#' /var/lib/appfleet/start/${site}/pool.conf >${run}/pool.conf
   jq 'del(.Labels["appfleet.site"]) | .HostConfig.Binds |= map(

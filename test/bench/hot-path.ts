@@ -1,12 +1,14 @@
 /** Requests per second of an awake site, against nginx straight to its socket and against the classic chain with a proxy. */
+import { readFileSync } from 'node:fs';
 import { type Figure, median } from './figure.ts';
 import type { Lab, Part } from './lab.ts';
 import type { LoadInput, LoadResult } from './programs/load.ts';
-import { bringWrk } from './wrk.ts';
 
 const run = '/run/appfleet-bench';
-const rounds = 15;
-const connections = 16;
+const generator = '/root/bench/load.pl';
+const rounds = Number(process.env.ROUNDS ?? 100);
+const seconds = 0.15;
+const connections = Number(process.env.CONN ?? 16);
 
 interface Contest {
   title: string;
@@ -94,15 +96,13 @@ const chainSocket = ({ site }: Contest): string => `${run}/${site}.sock`;
 const vhosts = (): string =>
   upgrade +
   contests
-    .map(
-      (one) => one.vhost(straightName(one), appSocket(one)) + one.vhost(chainName(one), chainSocket(one)),
-    )
+    .map((one) => one.vhost(straightName(one), appSocket(one)) + one.vhost(chainName(one), chainSocket(one)))
     .join('');
 
 const chainUnit = (one: Contest): string => `bench-${one.site}`;
 
-const prepare = async ({ host, fleet, log }: Lab): Promise<void> => {
-  await bringWrk(host, log);
+const prepare = async ({ host, fleet }: Lab): Promise<void> => {
+  await host.write(generator, readFileSync(new URL('programs/load.pl', import.meta.url)));
   for (const one of contests) {
     for (const [path, text] of Object.entries(one.files)) await host.write(path, text);
     await fleet.putSite(one.site, one.file);
@@ -132,14 +132,16 @@ const ratio = (ours: readonly number[], theirs: readonly number[]): number =>
   median(ours.map((rate, round) => rate / (theirs[round] ?? NaN)));
 
 const contest = async (lab: Lab, one: Contest): Promise<Figure[]> => {
-  lab.log(`hot path: ${one.title}, ${rounds} rounds of 1 s each`);
+  lab.log(`hot path: ${one.title}, ${rounds} rounds of ${seconds} s each`);
   const answer = await lab.fleet.ask(one.site, one.path);
   if (answer.status !== 200) throw new Error(`${one.site} answered ${answer.status}: ${answer.body}`);
   const input: LoadInput = {
+    generator,
     vhosts: [one.site, straightName(one), chainName(one)],
     path: one.path,
     connections,
     rounds,
+    seconds,
   };
   const rates = await lab.measure<LoadResult>('load', input);
   const [ours = [], straight = [], chain = []] = input.vhosts.map((vhost) => rates[vhost] ?? []);

@@ -1,4 +1,4 @@
-import { request, type RequestOptions } from 'node:http';
+import { request, type IncomingHttpHeaders, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 
 export interface Answer {
@@ -6,6 +6,7 @@ export interface Answer {
   /** performance.now() when the first byte had come. */
   at: number;
   body: string;
+  headers: IncomingHttpHeaders;
 }
 
 /** One request on a connection of its own. */
@@ -17,7 +18,9 @@ export const ask = (options: RequestOptions, body = ''): Promise<Answer> =>
       response.setEncoding('utf8');
       response.on('data', (part: string) => (text += part));
       response.on('error', reject);
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, at, body: text }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, at, body: text, headers: response.headers }),
+      );
     });
     sent.on('error', reject);
     sent.end(body);
