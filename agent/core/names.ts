@@ -35,27 +35,39 @@ const longestDirectory = 64;
 export const runName = (name: string): string =>
   name.length <= longestDirectory ? name : `${name.slice(0, 40)}-${sha256(name).slice(0, 12)}`;
 
+/** Where a member's sockets, failures and starts are; gone with a reboot. */
 export const runDirectory = (name: string): string => `${paths.run}/${runName(name)}`;
+/** systemd's socket: who connects to it wakes the site. Exists while the site is open. */
 export const wakeSocket = (name: string): string => `${runDirectory(name)}/wake.sock`;
 /** The switch: the symbolic link that nginx connects to. */
 export const httpSocket = (name: string): string => `${runDirectory(name)}/http.sock`;
 /** One directory per release, bind-mounted into the container at the same path. */
 export const releaseDirectory = (name: string): string => `${runDirectory(name)}/r1`;
+/** The container's own socket, the same path inside and outside. */
 export const appSocket = (name: string): string => `${releaseDirectory(name)}/app.sock`;
 /** Exists while a site without a wake socket (static, shared container) is open. */
 export const openMark = (name: string): string => `${runDirectory(name)}/open`;
+/** What units/launch leaves when a start failed: count, time of the next try, reason. */
 export const failedFile = (name: string): string => `${runDirectory(name)}/failed`;
 /** Its access time is that of the last request before the site fell asleep. */
 export const lastRequestFile = (name: string): string => `${runDirectory(name)}/last-request`;
+/** The starts since boot, a line each, appended by units/launch. */
 export const wakesFile = (name: string): string => `${runDirectory(name)}/wakes`;
 
+/** The facade, which an admin starts and stops. */
 export const siteUnit = (name: string): string => `${name}.service`;
+/** The unit that listens for a sleeping site. */
 export const socketUnit = (name: string): string => `${name}.socket`;
+/** The unit that runs the container; stopping it is sleep. */
 export const appUnit = (name: string): string => `${name}-app.service`;
+/** The unit that hands over to the container what queued in the wake socket. */
 export const wakeUnit = (name: string): string => `appfleet-wake@${name}.service`;
+/** Where a unit of ours lies. */
 export const unitPath = (unit: string): string => `${paths.units}/${unit}`;
+/** The link that starts a unit at boot. */
 export const wantsPath = (unit: string): string => `${paths.wants}/${unit}`;
 
+/** Where the vhost of a site lies. */
 export const vhostPath = (name: string): string => `${paths.vhosts}/${name}.conf`;
 /** Where the files live that a start needs: container.json, launch, pool.conf. */
 export const startDirectory = (name: string): string => `${paths.state}/start/${name}`;

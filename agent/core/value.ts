@@ -14,8 +14,10 @@ export interface ValueType<T> {
   parse: (text: string) => Parsed<T>;
 }
 
+/** A text that was understood. */
 export const good = <T>(value: T): Parsed<T> => ({ ok: true, value });
 /** A value that does not parse, with what to say of it. */
+/** A text that was not, why, and what to write instead. */
 export const bad = (message: string, hint?: string): { ok: false; message: string; hint?: string } => ({
   ok: false,
   message,
