@@ -75,10 +75,15 @@ const server = http.createServer({ requestTimeout: 0 }, (req, res) => {
 });
 server.on('upgrade', websocket.echo);
 
-// START_AFTER=/path: not before this exists. START_MS=500: takes so long to start.
+// START_AFTER=/path: not before this exists. START_MS=500: takes so long to start. EAT=150: takes so many MB first.
+// STARTS=/path: adds a line with the time when it begins to start (1) and when it is ready (-1).
 const fs = require('node:fs');
+const { START_AFTER, START_MS = 0, EAT = 0, STARTS } = process.env;
+const mark = (step) => STARTS === undefined || fs.appendFileSync(STARTS, `${Date.now()} ${step}\n`);
+const eaten = Array.from({ length: Number(EAT) }, () => Buffer.alloc(1024 * 1024, 1));
 const begin = () => {
-  if (process.env.START_AFTER !== undefined && !fs.existsSync(process.env.START_AFTER)) return setTimeout(begin, 50);
-  return server.listen(process.env.PORT);
+  if (START_AFTER !== undefined && !fs.existsSync(START_AFTER)) return setTimeout(begin, 50);
+  return server.listen(process.env.PORT, () => mark(-1));
 };
-setTimeout(begin, Number(process.env.START_MS ?? 0));
+mark(1);
+setTimeout(begin, Number(START_MS), eaten);
