@@ -25,12 +25,15 @@ export const judge = ({ value, target }: Figure): Verdict => {
   return met ? 'ok' : 'MISS';
 };
 
-const targetText = ({ target, unit }: Figure): string => {
+export const targetText = ({ target, unit }: Figure): string => {
   if (target === null) return '';
-  return 'atMost' in target ? `<= ${target.atMost} ${unit}` : `>= ${target.atLeast} ${unit}`;
+  const bound = 'atMost' in target ? `<= ${target.atMost}` : `>= ${target.atLeast}`;
+  return `${bound} ${unit}`.trim();
 };
 
 const number = (value: number): string => rounded(value).toLocaleString('en', { maximumFractionDigits: 2 });
+
+export const valueText = (figure: Figure): string => `${number(figure.value)} ${figure.unit}`.trim();
 
 const titles = ['FIGURE', 'VALUE', 'UNIT', 'TARGET', '', 'FROM'];
 
@@ -38,7 +41,7 @@ const cellsOf = (figure: Figure): string[] => [
   figure.name,
   number(figure.value),
   figure.unit,
-  targetText(figure).trim(),
+  targetText(figure),
   judge(figure),
   figure.from ?? '',
 ];

@@ -6,9 +6,9 @@ import type { LoadInput, LoadResult } from './programs/load.ts';
 
 const run = '/run/appfleet-bench';
 const generator = '/root/bench/load.pl';
-const rounds = Number(process.env.ROUNDS ?? 100);
+const rounds = 100;
 const seconds = 0.15;
-const connections = Number(process.env.CONN ?? 16);
+const connections = 16;
 
 interface Contest {
   title: string;

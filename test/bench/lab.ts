@@ -15,7 +15,7 @@ export interface Lab {
    * Runs a program of the folder programs/ in the host and gives what it returned. Measuring from outside would measure
    * the way in as well.
    */
-  measure<T>(program: string, input: unknown): Promise<T>;
+  measure: <T>(program: string, input: unknown) => Promise<T>;
 }
 
 /** One part: a file of that name beside this one. */
