@@ -16,14 +16,16 @@ export const showPlan = async (screen: Screen): Promise<void> => {
 
 /** Says why there is no host, what to do instead, and what would happen on one. */
 export const explainObstacles = async (screen: Screen, obstacles: readonly string[]): Promise<void> => {
-  const { colours, line } = screen;
+  const { colours, line, say } = screen;
   line(colours.bold('No disposable host can be booted here:'));
-  for (const obstacle of obstacles) line(`  ${colours.red('✗')} ${obstacle}`);
+  for (const obstacle of obstacles) say(`  ${colours.red('✗')} ${obstacle}`, '    ');
   line();
-  line('What to do instead: run it as root on Debian or Ubuntu, be that a machine, a virtual one, or a container with');
-  line('all privileges. Other systems will have `vagrant up`; it is planned and not there yet.');
+  say(
+    'What to do instead: run it as root on Debian or Ubuntu, be that a machine, a virtual one, or a container with all ' +
+      'privileges. Other systems will have `vagrant up`; it is planned and not there yet.',
+  );
   line();
-  line('Meanwhile, this is what the agent would do with the files in test/host/demo-sites on an empty Debian 13:');
+  say('Meanwhile, what the agent would do with the files in test/host/demo-sites on an empty Debian 13:');
   line();
   line(`  ${colours.bold('$ appfleet plan')}`);
   await showPlan(screen);

@@ -37,7 +37,7 @@ const answers = async (host: TestHost): Promise<boolean> => {
 const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<TestHost> => {
   const interruption = onInterrupt(name, (text) => screen.line(screen.colours.yellow(text)));
   const { phase } = screen;
-  await phase('Check the tools on this machine', (log) => interruption.shield(() => ensureTools(log)));
+  await phase('Check the tools on this machine', (log) => interruption.whileInstalling(() => ensureTools(log)));
 
   const running = attachHost(name);
   const host = await phase(
@@ -58,7 +58,7 @@ const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<
 };
 
 const why = (error: unknown): string[] => {
-  const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+  const lines = (error instanceof Error ? error.message : String(error)).trim().split('\n');
   return lines.length > 24 ? [...lines.slice(0, 4), '…', ...lines.slice(-18)] : lines;
 };
 
@@ -77,7 +77,8 @@ export const runDemo = async (screen: Screen, options: DemoOptions): Promise<num
     return 1;
   }
   line(colours.bold('App Fleet on a disposable Debian host'));
-  line('The first time takes some minutes, later ones less than one. Ctrl-C removes what this run booted.');
+  line('The first run takes some minutes, later ones less than one.');
+  line('Ctrl-C ends it, and removes the host if it was this run that booted it.');
   line();
   let host: TestHost | undefined;
   try {

@@ -8,6 +8,8 @@ export interface Screen {
   readonly width: number;
   readonly colours: ReturnType<typeof picocolors.createColors>;
   readonly line: (text?: string) => void;
+  /** Prose, in lines that fit; `indent` stands before all but the first. */
+  readonly say: (text: string, indent?: string) => void;
   /** Says what is being done until it is done, and then how long it took. */
   readonly phase: <T>(title: string, work: (log: Log) => Promise<T>) => Promise<T>;
 }
@@ -16,6 +18,17 @@ const wheel = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '�
 const tickMs = 100;
 /** A log without a live line hears of a phase when it has lasted so long, of small steps and of silence this often. */
 const quietSeconds = { short: 5, small: 4, silent: 20 };
+
+/** The text without colours. */
+export const plain = stripVTControlCharacters;
+
+const wrap = (text: string, width: number, indent: string): string[] =>
+  text.split(' ').reduce<string[]>((lines, word) => {
+    const last = lines.at(-1);
+    if (last === undefined) return [word];
+    if (plain(last).length + 1 + word.length > width) return [...lines, indent + word];
+    return [...lines.slice(0, -1), `${last} ${word}`];
+  }, []);
 
 export const createScreen = (stream: NodeJS.WriteStream): Screen => {
   const isTerminal = stream.isTTY;
@@ -31,6 +44,7 @@ export const createScreen = (stream: NodeJS.WriteStream): Screen => {
     clear();
     stream.write(`${text}\n`);
   };
+  const say = (text: string, indent = ''): void => wrap(text, widthOf(), indent).forEach((each) => line(each));
   const draw = (text: string): void => {
     stream.write(`\r\x1b[2K${text}`);
     live = true;
@@ -58,7 +72,7 @@ export const createScreen = (stream: NodeJS.WriteStream): Screen => {
         const head = `${wheel[turn++ % wheel.length]} ${title}  ${seconds().toFixed(0)} s`;
         const room = widthOf() - head.length - 3;
         draw(`${colours.cyan(head)}${room > 10 && latest !== '' ? colours.dim(`  ${latest.slice(0, room)}`) : ''}`);
-      } else if (seconds() - told > quietSeconds.silent) tell(latest || 'still at it');
+      } else if (seconds() - told > quietSeconds.silent) tell('still at it');
       else if (seconds() > quietSeconds.short) begin();
     };
     const timer = setInterval(tick, tickMs);
@@ -86,9 +100,7 @@ export const createScreen = (stream: NodeJS.WriteStream): Screen => {
     },
     colours,
     line,
+    say,
     phase,
   };
 };
-
-/** The text without colours. */
-export const plain = stripVTControlCharacters;

@@ -62,7 +62,7 @@ const siteFile = `/etc/appfleet/sites/${app}.ini`;
 export const stops: readonly Stop[] = [
   {
     title: 'A site is a file',
-    say: 'The file’s name is the domain. The agent makes units, a vhost and a container of it.',
+    say: 'Its name is the domain. The agent makes units, a vhost and a container of it.',
     commands: [
       { type: `cat ${siteFile}`, expect: expecting(0, /runtime/) },
       {
@@ -78,12 +78,12 @@ export const stops: readonly Stop[] = [
   },
   {
     title: 'A request wakes a site',
-    say: `${app} has no process. The first request waits while its container starts, the second finds it.`,
+    say: `${app} has no process. The first request starts one and waits for it.`,
     commands: [openApp, openApp],
   },
   {
     title: 'WordPress sleeps as well',
-    say: 'PHP-FPM and MariaDB in containers, talking through a unix socket. It was installed, and its post written, over HTTP.',
+    say: 'PHP-FPM and MariaDB in containers. Installed, and its post written, over HTTP.',
     commands: [
       {
         type: `curl -s http://${blog}/ | grep -oP 'target="_self" >\\K[^<]+'`,
@@ -130,7 +130,7 @@ export const stops: readonly Stop[] = [
   },
   {
     title: 'A mistake hurts nobody',
-    say: 'A file that cannot be understood changes nothing: the site keeps what it had, and so do all others.',
+    say: 'A file that cannot be understood changes nothing: its site keeps what it had.',
     commands: [
       { type: `sed -i 's/^idle .*/idel = ten minutes/' ${siteFile}`, expect: expecting(0) },
       { type: 'appfleet check', expect: expecting(2, /idel/, /idle/) },

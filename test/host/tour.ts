@@ -4,7 +4,7 @@ import { plain, type Screen } from './demo-screen.ts';
 import type { TestHost } from './test-host.ts';
 import { stops, type Command, type Outcome } from './tour-stops.ts';
 
-type Page = Pick<Screen, 'isTerminal' | 'width' | 'colours' | 'line'>;
+type Page = Pick<Screen, 'isTerminal' | 'width' | 'colours' | 'line' | 'say'>;
 
 /** A command that did not do what the tour says it does. */
 export class TourStop extends Error {
@@ -19,13 +19,6 @@ export class TourStop extends Error {
 }
 
 const limitMs = 60_000;
-
-const wrap = (text: string, width: number): string[] =>
-  text.split(' ').reduce<string[]>((lines, word) => {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > width) return [...lines, word];
-    return [...lines.slice(0, -1), `${last} ${word}`];
-  }, []);
 
 /** On a terminal the command gets one too, as wide as ours, and colours itself; in a pipe it gets a pipe. */
 const type = async (host: TestHost, screen: Page, command: string, indent: number): Promise<Outcome> => {
@@ -60,7 +53,7 @@ export const takeTour = async (screen: Page, host: TestHost): Promise<void> => {
   for (const [index, stop] of stops.entries()) {
     line();
     line(colours.cyan(colours.bold(`${index + 1}. ${stop.title}`)));
-    for (const text of wrap(stop.say, screen.width)) line(text);
+    screen.say(stop.say);
     for (const command of stop.commands) {
       // What is typed while something is under way would show that instead.
       if (command.pauseMs) await sleep(command.pauseMs);

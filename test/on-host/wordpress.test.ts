@@ -116,7 +116,7 @@ t.test('the tour of the demo', async (t) => {
   await host.run(['appfleet', 'sleep', 'app.example.org']);
   const lines: string[] = [];
   const colours = picocolors.createColors(false);
-  const screen = { isTerminal: false, width: 100, colours, line: (text = '') => void lines.push(text) };
-  await takeTour(screen, host);
+  const line = (text = ''): void => void lines.push(text);
+  await takeTour({ isTerminal: false, width: 100, colours, line, say: line }, host);
   t.match(lines.at(-1), /all well/, 'to its end');
 });
