@@ -87,6 +87,8 @@ export interface ContainerEngine {
   version(): Promise<{ version: string; api: string }>;
   /** Calls back for each event of a container of ours and whenever the stream (re)opened (site null: events were missed). */
   watch(onChange: (event: { site: string | null; action: string }) => void): () => void;
+  /** Calls back when an image came to this host, in whatever way, or may have come unseen. */
+  watchImages(onChange: () => void): () => void;
 }
 
 export interface VhostRefusal {

@@ -155,5 +155,16 @@ export const createDocker = (socketPath = '/run/docker.sock', timers: Timers = s
           if (event) onChange(event);
         },
       }),
+    watchImages: (onChange) =>
+      followLines({
+        timers,
+        open: async (abortSignal) =>
+          (await streams.getEvents({
+            filters: { type: ['image'], event: ['pull', 'load', 'import', 'tag'] },
+            abortSignal,
+          })) as Readable,
+        onOpen: onChange,
+        onLine: onChange,
+      }),
   };
 };

@@ -178,6 +178,11 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
       })
       .catch(() => loop.trigger(`container ${site} started`));
   });
+  // Somebody built, loaded or pulled what a site waits for.
+  const unwatchImages = host.containers.watchImages(() => {
+    const waits = last?.results.some(({ step, outcome }) => step.kind === 'pull-image' && outcome === 'failed');
+    if (waits === true) loop.trigger('an image came');
+  });
   const unwatchUnits = await host.units
     .watch((unit) => {
       if (unit === null) return loop.trigger('the bus is back');
@@ -215,6 +220,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   callOffWatchdog();
   for (const watcher of watchers) watcher.close();
   unwatchContainers();
+  unwatchImages();
   unwatchUnits();
   api.close();
   // A pass may be cut anywhere; a short one is still let finish so that the log ends well.

@@ -181,6 +181,30 @@ t.test('a pull says little: when layers change their state, at most twice a seco
   t.end();
 });
 
+t.test('images that come', async (t) => {
+  let send: (text: string) => void = () => undefined;
+  const engine = await createEngine(t, {
+    'GET /events': (_, answer) => {
+      answer.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
+      send = (text) => answer.write(text);
+    },
+  });
+  let came = 0;
+  const stop = engine.docker.watchImages(() => came++);
+  const until = async (count: number): Promise<void> => {
+    for (let i = 0; came < count; i++) {
+      if (i === 200) throw new Error(`only ${came}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  await until(1);
+  t.match(decodeURIComponent(engine.requests[0] ?? ''), /"image".*"tag"/);
+  send(`${JSON.stringify({ Type: 'image', Action: 'tag' })}\n`);
+  await until(2);
+  stop();
+  t.equal(came, 2);
+});
+
 t.test('events', async (t) => {
   let send: (text: string) => void = () => undefined;
   const engine = await createEngine(t, {

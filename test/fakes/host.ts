@@ -152,6 +152,7 @@ export const createFakeHost = (): FakeHost => {
     },
     version: () => Promise.resolve({ version: '26.1.5', api: '1.45' }),
     watch: () => () => undefined,
+    watchImages: () => () => undefined,
   };
   const installed = (): string[] =>
     [...state.disk.keys()]
