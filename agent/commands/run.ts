@@ -35,6 +35,7 @@ const folders = [paths.config, paths.sites, paths.services, paths.snippets];
 /** Editors write a file in several steps; a burst of changes is one pass. */
 const quietSeconds = 0.15;
 const longestSeconds = 1.5;
+const secondLookSeconds = 1.5;
 const longestIdleRound = 5;
 /** A pass that takes longer than this hangs: the watchdog may end us. */
 const longestPassSeconds = 1800;
@@ -113,7 +114,12 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   };
 
   const loop = createLoop({
-    pass: (reasons) => inTurn(() => pass(reasons)).then(() => undefined),
+    pass: async (reasons) => {
+      const { results } = await inTurn(() => pass(reasons));
+      // A container that was being created meanwhile may have been made from the old settings.
+      if (results.some(({ step, outcome }) => step.kind === 'write-file' && outcome === 'done' && !step.file.isUnit))
+        systemTimers.after(secondLookSeconds * 1000, () => loop.trigger('settings changed'));
+    },
     onError: (error, retry) => log.error(`pass failed, next try in ${retry.toFixed(1)} s: ${messageOf(error)}`),
     quietSeconds,
     longestSeconds,

@@ -32,6 +32,8 @@ export interface ObservedState {
   missingImages: ReadonlySet<string>;
   /** Sites whose switch points to the container. */
   switchedOn: ReadonlySet<string>;
+  /** Sites that have no switch at all. */
+  switchless: ReadonlySet<string>;
   /** Names that were opened once. */
   opened: ReadonlySet<string>;
   /** Static sites that are marked as open for nginx. */
@@ -102,13 +104,16 @@ const runSteps = (member: Member, observed: ObservedState, canRun: (need: string
   if (member.kind === 'site' && isUp(facade) && isDown(observed.units.get(socketUnit(name))))
     if (isDown(observed.units.get(wakeUnit(name))))
       start(socketUnit(name), 'the site is open but nothing listens for it');
-  if (isDown(app) && observed.switchedOn.has(name)) steps.push({ kind: 'turn-switch', owner: name });
+  if (isDown(app) && observed.switchedOn.has(name)) steps.push({ kind: 'turn-switch', owner: name, why: 'gone' });
+  if ((isDown(app) || app === 'active') && observed.switchless.has(name) && isUp(observed.units.get(socketUnit(name))))
+    steps.push({ kind: 'turn-switch', owner: name, why: 'missing' });
   if (byHand) {
     if (!isNew && !isUp(facade)) start(siteUnit(name), 'its container was started by hand');
     start(appUnit(name), 'its container was started by hand');
   } else if (isDown(app) && isUp(facade) && member.awake && member.needs.every(canRun)) {
     start(appUnit(name), 'it never sleeps');
-  } else if (app === 'active' && container !== undefined && container.spec !== member.spec) {
+  } else if (isUp(app) && container !== undefined && container.spec !== member.spec) {
+    // Also while it starts: it may have read the old settings.
     restart(appUnit(name), 'its settings changed');
   }
   return steps;

@@ -9,7 +9,7 @@ export type Step =
   | { kind: 'reload-units'; owner: null }
   | { kind: 'open'; owner: string; unit: string; wants: DesiredLink }
   | { kind: 'start-unit'; owner: string; unit: string; why: string }
-  | { kind: 'turn-switch'; owner: string }
+  | { kind: 'turn-switch'; owner: string; why: 'gone' | 'missing' }
   | { kind: 'restart-unit'; owner: string; unit: string; why: string }
   | { kind: 'install-vhosts'; owner: null; change: readonly string[]; remove: readonly string[]; shared: boolean }
   | { kind: 'reload-web'; owner: null }
@@ -38,7 +38,9 @@ export const describeStep = (step: Step): string => {
     case 'start-unit':
       return `start ${step.unit}: ${step.why}`;
     case 'turn-switch':
-      return `turn the switch of ${step.owner} to its wake socket: its container is gone`;
+      return step.why === 'missing'
+        ? `make the switch of ${step.owner} again: it is missing`
+        : `turn the switch of ${step.owner} to its wake socket: its container is gone`;
     case 'restart-unit':
       return `restart ${step.unit}: ${step.why}`;
     case 'install-vhosts': {

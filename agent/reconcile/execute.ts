@@ -1,5 +1,5 @@
 /** How each kind of step is carried out on the host. */
-import { appUnit, httpSocket, openedMark, reloadMark, runDirectory, wakeSocket } from '../core/names.ts';
+import { appSocket, appUnit, httpSocket, openedMark, reloadMark, runDirectory, wakeSocket } from '../core/names.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
 
@@ -43,6 +43,7 @@ export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (l
       const [app] = await host.units.list([appUnit(owner)]);
       if (app === undefined || app.active === 'inactive' || app.active === 'failed')
         await host.files.link(httpSocket(owner), wakeSocket(owner));
+      else if (app.active === 'active') await host.files.link(httpSocket(owner), appSocket(owner));
     },
     'restart-unit': ({ unit }) => host.units.tryRestart(unit),
     'install-vhosts': async () => {

@@ -103,9 +103,14 @@ export const observe = async (
 
   const units = new Map<string, Active>();
   const switchedOn = new Set<string>();
+  const switchless = new Set<string>();
   for (const unit of await host.units.list(unitPatterns)) units.set(unit.name, unit.active);
   for (const { name, kind } of members)
-    if (kind === 'site' && (await files.readLink(httpSocket(name))) === appSocket(name)) switchedOn.add(name);
+    if (kind === 'site') {
+      const target = await files.readLink(httpSocket(name));
+      if (target === appSocket(name)) switchedOn.add(name);
+      if (target === null) switchless.add(name);
+    }
   const containers = await host.containers.list();
 
   const images = new Set(members.flatMap(({ image }) => (image === null ? [] : [image])));
@@ -127,6 +132,7 @@ export const observe = async (
       containers,
       missingImages: new Set([...missingImages].sort()),
       switchedOn,
+      switchless,
       opened,
       marked,
       unitsChanged: (await files.read(reloadMark)) !== null,

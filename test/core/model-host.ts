@@ -15,6 +15,7 @@ export interface ModelHost {
   /** Images on the host. */
   images: Set<string>;
   switchedOn: Set<string>;
+  switchless: Set<string>;
   opened: Set<string>;
   marked: Set<string>;
   unitsChanged: boolean;
@@ -135,6 +136,7 @@ export const createModelHost = (): ModelHost => {
         return start(step.unit);
       case 'turn-switch':
         host.switchedOn.delete(step.owner);
+        host.switchless.delete(step.owner);
         return true;
       case 'restart-unit':
         return restart(step.unit);
@@ -186,6 +188,7 @@ export const createModelHost = (): ModelHost => {
       containers: [...host.containers.values()],
       missingImages: new Set(members.flatMap(({ image }) => (image === null || host.images.has(image) ? [] : [image]))),
       switchedOn: new Set(sites.filter((name) => host.switchedOn.has(name))),
+      switchless: host.switchless,
       opened: host.opened,
       marked: host.marked,
       unitsChanged: host.unitsChanged,
@@ -208,6 +211,7 @@ export const createModelHost = (): ModelHost => {
     switchedOn: new Set(),
     opened: new Set(),
     marked: new Set(),
+    switchless: new Set(),
     unitsChanged: false,
     vhosts: new Set(),
     loaded: '',

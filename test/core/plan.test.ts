@@ -101,10 +101,14 @@ t.test('a changed container: an awake site restarts, one that sleeps gets it whe
   t.strictSame(said(host, changed), files, 'asleep');
   host.wake('a.example');
   t.strictSame(said(host, changed), [...files, 'restart a.example-app.service: its settings changed'], 'awake');
-  for (const state of ['activating', 'deactivating'] as const) {
-    host.units.set(appUnit('a.example'), state);
-    t.strictSame(said(host, changed), files, `${state}: a pass after it has settled decides`);
-  }
+  host.units.set(appUnit('a.example'), 'activating');
+  t.strictSame(
+    said(host, changed),
+    [...files, 'restart a.example-app.service: its settings changed'],
+    'starting: from the old settings',
+  );
+  host.units.set(appUnit('a.example'), 'deactivating');
+  t.strictSame(said(host, changed), files, 'deactivating: its next start takes the new settings');
   host.sleep('a.example');
   host.units.set(appUnit('a.example'), 'failed');
   host.containers.set('a.example', { name: 'a.example', site: 'a.example', spec: 'old', running: false });
@@ -273,6 +277,20 @@ t.test('a switch that points to a container that is gone is turned', (t) => {
     host.units.set(appUnit('a.example'), state);
     t.strictSame(said(host, members), [], `not while its unit is ${state}`);
   }
+  t.end();
+});
+
+t.test('a switch that is missing is made again', (t) => {
+  const members = [node('a.example')];
+  const host = hostWith(...members);
+  const again = ['make the switch of a.example again: it is missing'];
+  host.switchless.add('a.example');
+  t.strictSame(said(host, members), again, 'asleep');
+  host.units.set(appUnit('a.example'), 'active');
+  t.strictSame(said(host, members), again, 'awake');
+  host.units.set(socketUnit('a.example'), 'inactive');
+  host.units.set(siteUnit('a.example'), 'inactive');
+  t.strictSame(said(host, members), [], 'a closed site has none');
   t.end();
 });
 

@@ -66,7 +66,7 @@ export interface Sights {
 const lookScript = `
 systemctl list-units --all --full --plain --no-legend --type=service,socket
 echo ==
-find /run/appfleet -mindepth 2 -maxdepth 2 ! -type d -printf '%P %T@ %l\\n'
+find /run/appfleet -mindepth 2 -maxdepth 2 ! -type d -printf '%P %T@ %l\\n' || true
 echo ==
 cd /run/appfleet
 grep -s . /dev/null */failed || true
