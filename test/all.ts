@@ -1,7 +1,8 @@
 /** `npm test`: all stages, or those named: lint types unit host. The last line counts what passed and what failed. */
 import { messageOf } from '../agent/errors.ts';
 import { add, none, one, type Outcome } from './run/outcome.ts';
-import { contracts, format, host, lint, prepare, type Show, types, unit } from './run/stages.ts';
+import { onHosts } from './run/hosts.ts';
+import { format, lint, prepare, type Show, types, unit } from './run/stages.ts';
 
 const began = performance.now();
 const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(0)} s`;
@@ -13,7 +14,7 @@ interface Stage {
   run: (show: Show) => Promise<Outcome>;
 }
 
-/** One group of stages after the other; those within a group side by side, because none of them uses two processors. */
+/** Rows of stages, one after the other; those in a row side by side, because none of them uses two processors. */
 const stages: readonly (readonly Stage[])[] = [
   [
     { group: 'lint', what: 'eslint', run: lint },
@@ -25,22 +26,7 @@ const stages: readonly (readonly Stage[])[] = [
     { group: 'lint', what: 'format', run: format },
   ],
   [{ group: 'unit', what: 'unit, golden, property and architecture tests', run: unit }],
-  [
-    {
-      group: 'host',
-      what: 'contracts with systemd, Docker and nginx on Debian 13',
-      run: (s) => contracts('trixie', s),
-    },
-  ],
-  [{ group: 'host', what: 'the product on Debian 13', run: (s) => host('trixie', s) }],
-  [
-    {
-      group: 'host',
-      what: 'contracts with systemd, Docker and nginx on Debian 12',
-      run: (s) => contracts('bookworm', s),
-    },
-  ],
-  [{ group: 'host', what: 'the main path on Debian 12', run: (s) => host('bookworm', s) }],
+  [{ group: 'host', what: 'hosts with Debian 13 and 12', run: onHosts }],
 ];
 
 const wanted = process.argv.slice(2);

@@ -32,7 +32,7 @@ export interface ObservedState {
   missingImages: ReadonlySet<string>;
   /** Sites whose switch points to the container. */
   switchedOn: ReadonlySet<string>;
-  /** Sites that have no switch at all. */
+  /** Sites whose switch is missing, or points to neither of the two sockets. */
   switchless: ReadonlySet<string>;
   /** Names that were opened once. */
   opened: ReadonlySet<string>;

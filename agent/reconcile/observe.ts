@@ -10,6 +10,7 @@ import {
   reloadMark,
   startDirectory,
   unitPath,
+  wakeSocket,
 } from '../core/names.ts';
 import type { ObservedState } from '../core/plan.ts';
 import type { Host, VhostChanges } from '../ports.ts';
@@ -109,7 +110,7 @@ export const observe = async (
     if (kind === 'site') {
       const target = await files.readLink(httpSocket(name));
       if (target === appSocket(name)) switchedOn.add(name);
-      if (target === null) switchless.add(name);
+      else if (target !== wakeSocket(name)) switchless.add(name);
     }
   const containers = await host.containers.list();
 

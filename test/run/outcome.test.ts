@@ -47,8 +47,7 @@ t.test('assertions are counted, their sums are not', (t) => {
 t.test('a failure is shown once, with its place and diagnosis', (t) => {
   const { outcome, shown } = read(bad, 1);
   t.strictSame(outcome, { passed: 1, failed: 1 });
-  t.strictSame(shown.slice(0, 2), ['  not ok: a.test.ts > one > y', '    found: 3']);
-  t.notMatch(shown.join('\n'), /nowhere|no assertion/);
+  t.strictSame(shown, ['  not ok: a.test.ts > one > y\n    found: 3']);
   t.end();
 });
 

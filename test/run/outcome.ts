@@ -23,8 +23,14 @@ export const createTapReader = (show: (line: string) => void, depthShown = 0) =>
   /** Failures so far in each container that is open, by its indentation. */
   const open: { indent: number; failed: number }[] = [];
   const titles = new Map<number, string>();
-  let isFailure = false;
+  /** The failure at hand, until its diagnosis is complete: several readers may show at once. */
+  let failure: string[] = [];
   let diagnosis: string | null = null;
+
+  const flush = (): void => {
+    if (failure.length > 0) show(failure.join('\n'));
+    failure = [];
+  };
 
   /** Closes what is deeper; tells whether there was anything, and how many failures. */
   const close = (indent: number): { any: boolean; failed: number } => {
@@ -42,7 +48,7 @@ export const createTapReader = (show: (line: string) => void, depthShown = 0) =>
     const below = close(indent);
     const passed = isOk && !directive.test(title);
     // What follows deeper lines sums them up; it only counts if it fails where none of them did.
-    isFailure = !passed && below.failed === 0;
+    const isFailure = !passed && below.failed === 0;
     if (!below.any || isFailure) outcome = add(outcome, one(passed));
     const failed = below.failed + (isFailure ? 1 : 0);
     const level = open.at(-1);
@@ -50,7 +56,7 @@ export const createTapReader = (show: (line: string) => void, depthShown = 0) =>
     else open.push({ indent, failed });
     if (isFailure) {
       const path = [...titles].filter(([at]) => at < indent).map(([, name]) => name);
-      show(`  not ok: ${[...path, title].join(' > ')}`);
+      failure.push(`  not ok: ${[...path, title].join(' > ')}`);
     } else if (passed && indent / 4 <= depthShown)
       show(`  ${' '.repeat(indent / 2)}ok ${title.replace(/ # time=(\d+).*/, ' ($1 ms)')}`);
   };
@@ -58,8 +64,10 @@ export const createTapReader = (show: (line: string) => void, depthShown = 0) =>
   return {
     line: (line: string): void => {
       if (diagnosis !== null) {
-        if (isFailure) show(`    ${line.slice(diagnosis.length)}`);
-        if (line === `${diagnosis}...`) diagnosis = null;
+        if (line === `${diagnosis}...`) {
+          diagnosis = null;
+          flush();
+        } else if (failure.length > 0) failure.push(`    ${line.slice(diagnosis.length)}`);
         return;
       }
       const [, begins] = /^( *)---$/.exec(line) ?? [];
@@ -67,6 +75,7 @@ export const createTapReader = (show: (line: string) => void, depthShown = 0) =>
         diagnosis = begins;
         return;
       }
+      flush();
       const [, at = '', name] = /^( *)# Subtest: (.*)$/.exec(line) ?? [];
       if (name !== undefined) {
         for (const known of titles.keys()) if (known >= at.length) titles.delete(known);
@@ -78,6 +87,7 @@ export const createTapReader = (show: (line: string) => void, depthShown = 0) =>
     },
     /** `code` is the runner's exit code: trouble outside of any assertion shows only there. */
     end: (code: number): Outcome => {
+      flush();
       if (outcome.failed > 0 || (code === 0 && outcome.passed > 0)) return outcome;
       show(`  not ok: the runner ended with code ${code} after ${outcome.passed} passed checks`);
       return add(outcome, one(false));
