@@ -23,13 +23,13 @@ const failure = /^(fatal|failed): /;
 
 /**
  * Puts the agent and what it needs onto a test host with the playbook that production uses; `args` are for
- * ansible-playbook, like --check. Throws with Ansible's words.
+ * ansible-playbook, like --check. Returns the names of the tasks that changed something; throws with Ansible's words.
  */
 export async function provision(
   host: TestHost,
   log: Log,
   options: { args?: readonly string[] } = {},
-): Promise<{ changed: number }> {
+): Promise<{ changed: string[] }> {
   await ensureTools(log);
   await runCommand([process.execPath, join(repository, 'build.mjs')]);
   const folder = mkdtempSync(join(tmpdir(), 'appfleet-provision-'));
@@ -37,17 +37,18 @@ export async function provision(
     const file = join(folder, 'inventory.ini');
     writeFileSync(file, inventory(host));
     const argv = ['--inventory', file, ...(options.args ?? []), join(repository, 'ansible/site.yml')];
-    const lines = await play(argv, log);
+    const { lines, changed } = await play(argv, log);
     const recap = lines.map((line) => /\bchanged=(\d+)\b/.exec(line)).find((match) => match !== null);
     if (!recap) throw new Error(`the playbook did not reach its end\n${lines.slice(-20).join('\n')}`);
-    return { changed: Number(recap[1]) };
+    if (Number(recap[1]) !== changed.length) throw new Error(`${recap[1]} tasks changed, seen: ${changed.join(', ')}`);
+    return { changed };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Runs the playbook, tells each task as it begins and what changed, returns all lines. */
-function play(argv: readonly string[], log: Log): Promise<string[]> {
+/** Runs the playbook, tells each task as it begins and what changed, returns all lines and the tasks that changed something. */
+function play(argv: readonly string[], log: Log): Promise<{ lines: string[]; changed: string[] }> {
   const env = {
     ...process.env,
     ANSIBLE_CONFIG: join(repository, 'ansible/ansible.cfg'),
@@ -57,17 +58,22 @@ function play(argv: readonly string[], log: Log): Promise<string[]> {
   };
   const child = spawn('ansible-playbook', argv, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const lines: string[] = [];
+  const changed: string[] = [];
+  let current = '';
   for (const stream of [child.stdout, child.stderr])
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line);
       const task = /^(?:TASK|RUNNING HANDLER) \[(.*)\]/.exec(line);
-      if (task?.[1]) log(`  ${task[1]}`);
-      else if (line.startsWith('changed: ')) log('    changed');
+      if (task?.[1]) log(`  ${(current = task[1])}`);
+      else if (line.startsWith('changed: ') && changed.at(-1) !== current) {
+        changed.push(current);
+        log('    changed');
+      }
     });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => {
-      if (code === 0) return resolve(lines);
+      if (code === 0) return resolve({ lines, changed });
       const from = Math.max(0, lines.findIndex((line) => failure.test(line)) - 1);
       reject(new Error(`ansible-playbook ended with ${code}\n${lines.slice(from).join('\n').slice(0, 6000)}`));
     });

@@ -65,7 +65,7 @@ t.teardown(async () => {
 });
 
 t.test('a second run of the playbook changes nothing', async (t) => {
-  t.equal((await provision(host, () => undefined)).changed, 0);
+  t.strictSame((await provision(host, () => undefined)).changed, []);
   t.equal(await codeOf('systemctl', 'is-active', '--quiet', 'appfleet.service'), 0, 'the agent runs');
   t.equal(await codeOf('systemctl', 'is-enabled', '--quiet', 'appfleet.service'), 0, 'and will after a reboot');
 });
