@@ -14,34 +14,31 @@ interface Waiter {
 }
 
 /**
- * Keeps the last `kept` results that nobody has asked for yet: one in five JobRemoved is seen before the reply to
- * StartUnit. Jobs of others end up there too, hence the bound.
+ * Keeps the last `kept` results: one in five JobRemoved is seen before the reply to StartUnit, and systemd gives the same
+ * job to everybody who asks for the same thing meanwhile. Jobs of others end up there too, hence the bound.
  */
-export const createJobs = (kept = 512): Jobs => {
-  const waiting = new Map<string, Waiter>();
-  const early = new Map<string, string>();
+export const createJobs = (kept = 1024): Jobs => {
+  const waiting = new Map<string, Waiter[]>();
+  const results = new Map<string, string>();
   return {
     result: (path) => {
-      const known = early.get(path);
-      if (known === undefined) return new Promise((resolve, reject) => waiting.set(path, { resolve, reject }));
-      early.delete(path);
-      return Promise.resolve(known);
+      const known = results.get(path);
+      if (known !== undefined) return Promise.resolve(known);
+      return new Promise((resolve, reject) => {
+        waiting.set(path, [...(waiting.get(path) ?? []), { resolve, reject }]);
+      });
     },
     ended: (path, result) => {
-      const waiter = waiting.get(path);
-      if (waiter) {
-        waiting.delete(path);
-        waiter.resolve(result);
-        return;
-      }
-      early.set(path, result);
-      const [oldest] = early.keys();
-      if (early.size > kept && oldest !== undefined) early.delete(oldest);
+      for (const { resolve } of waiting.get(path) ?? []) resolve(result);
+      waiting.delete(path);
+      results.set(path, result);
+      const [oldest] = results.keys();
+      if (results.size > kept && oldest !== undefined) results.delete(oldest);
     },
     abandon: (reason) => {
-      const waiters = [...waiting.values()];
+      const waiters = [...waiting.values()].flat();
       waiting.clear();
-      early.clear();
+      results.clear();
       for (const waiter of waiters) waiter.reject(reason);
     },
   };

@@ -16,7 +16,9 @@ import type { Notify } from '../net/notify.ts';
 import { systemTimers } from '../net/timers.ts';
 import { createLoop } from '../reconcile/loop.ts';
 import { createMetrics } from '../reconcile/metrics.ts';
+import { createPulls } from '../reconcile/pulls.ts';
 import { createReconciler, type Report } from '../reconcile/reconcile.ts';
+import { createWholePass } from '../reconcile/whole-pass.ts';
 import { createIdleWatch } from '../switchboard/idle.ts';
 import type { Context, ExitCode } from './context.ts';
 import { newPassword } from './secret.ts';
@@ -50,6 +52,8 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   const host = context.host();
   const reconciler = createReconciler(host, context.templates(), newPassword);
   const metrics = createMetrics(context.version, host.files);
+  const pulls = createPulls(host.containers, context.steady, (image) => loop.trigger(`${image} was pulled, or not`));
+  pulls.listen((line) => log.info(line));
   let last: Report | null = null;
   let passBegan: number | null = null;
   const told = new Set<string>();
@@ -75,11 +79,13 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
           log.info(progress);
           onLine({ progress });
         },
+        pulls,
         onResult: (result) => {
           const { step, outcome, reason } = result;
           const site = step.owner === null ? {} : { site: step.owner };
           if (outcome === 'done') log.info(site, describeStep(step));
           else if (outcome === 'failed') log.error(site, `${describeStep(step)}: ${reason ?? ''}`);
+          else if (outcome === 'waiting') log.info(site, `${describeStep(step)}: goes on beside everything else`);
           onLine(result);
         },
       });
@@ -131,7 +137,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     host,
     metrics,
     fleet: () => last?.fleet ?? null,
-    pass: (onLine) => inTurn(() => pass(['asked for'], onLine)),
+    pass: createWholePass(pulls, (onLine) => inTurn(() => pass(['asked for'], onLine))),
   });
   const api = createApi(routes);
   const socket = options.sockets[0];
@@ -186,7 +192,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   });
   // Somebody built, loaded or pulled what a site waits for.
   const unwatchImages = host.containers.watchImages(() => {
-    const waits = last?.results.some(({ step, outcome }) => step.kind === 'pull-image' && outcome === 'failed');
+    const waits = last?.results.some(({ step, outcome }) => step.kind === 'pull-image' && outcome !== 'done');
     if (waits === true) loop.trigger('an image came');
   });
   const unwatchUnits = await host.units

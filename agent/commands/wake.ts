@@ -3,6 +3,7 @@ import type { ActiveState } from '../ports.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { putToSleep } from '../switchboard/sleep.ts';
 import type { Context, ExitCode } from './context.ts';
+import { resolveName } from './resolve.ts';
 import { unknownName } from './unknown.ts';
 
 /** While systemd restarts or reloads it, a site is neither active nor stopped. */
@@ -10,9 +11,10 @@ const isStopped = (facade: ActiveState | undefined): boolean =>
   facade === undefined || facade === 'inactive' || facade === 'failed';
 
 /** `appfleet wake SITE`: starts its container now and waits until it takes requests. */
-export const wakeCommand = async (context: Context, name: string): Promise<ExitCode> => {
+export const wakeCommand = async (context: Context, word: string): Promise<ExitCode> => {
   const host = context.host();
   const fleet = await createFleetReader(host.files)();
+  const name = resolveName(word, fleet);
   const member = [...fleet.sites, ...fleet.services].find((one) => one.name === name);
   if (member === undefined) return unknownName(context, name, fleet);
   if (member.container === null) {
@@ -31,9 +33,10 @@ export const wakeCommand = async (context: Context, name: string): Promise<ExitC
 };
 
 /** `appfleet sleep SITE`: puts it to sleep now if nobody uses it. Exit code 0: it sleeps, 1: it stays awake, or is stopped. */
-export const sleepCommand = async (context: Context, name: string): Promise<ExitCode> => {
+export const sleepCommand = async (context: Context, word: string): Promise<ExitCode> => {
   const host = context.host();
   const fleet = await createFleetReader(host.files)();
+  const name = resolveName(word, fleet);
   const site = fleet.sites.find((one) => one.name === name);
   const service = fleet.services.find((one) => one.name === name);
   if (service !== undefined) {

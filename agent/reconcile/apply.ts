@@ -4,19 +4,25 @@ import { messageOf } from '../errors.ts';
 
 export interface StepResult {
   step: Step;
-  outcome: 'done' | 'failed' | 'skipped';
-  /** What went wrong, or which failure made this step pointless. */
+  /** `waiting`: it goes on after the pass, or comes after a step that does. */
+  outcome: 'done' | 'failed' | 'skipped' | 'waiting';
+  /** What went wrong, what it waits for, or which of these made this step pointless. */
   reason?: string;
   seconds: number;
 }
 
 /** One function per kind of step; the compiler insists on all of them. */
 export type Executors = {
-  readonly [K in Step['kind']]: (step: Extract<Step, { kind: K }>) => Promise<StepFailures | void>;
+  readonly [K in Step['kind']]: (step: Extract<Step, { kind: K }>) => Promise<StepFailures | Waiting | void>;
 };
 
 /** For steps about many owners: those that failed, with the reason. The others are done. */
 export type StepFailures = ReadonlyMap<string, string>;
+
+/** The step goes on after the pass; its owners' later steps are for the pass that comes then. */
+export interface Waiting {
+  for: string;
+}
 
 export interface ApplyOptions {
   /** How many steps of one kind may run side by side. */
@@ -56,8 +62,8 @@ const groups = (steps: readonly Step[]): Step[][] => {
   return result;
 };
 
-const execute = async (executors: Executors, step: Step): Promise<StepFailures | void> => {
-  const run = executors[step.kind] as (step: Step) => Promise<StepFailures | void>;
+const execute = async (executors: Executors, step: Step): Promise<StepFailures | Waiting | void> => {
+  const run = executors[step.kind] as (step: Step) => Promise<StepFailures | Waiting | void>;
   return run(step);
 };
 
@@ -68,13 +74,15 @@ export const applyPlan = async (
   options: ApplyOptions,
 ): Promise<StepResult[]> => {
   const failed = new Map<string, string>();
+  const waiting = new Map<string, string>();
   const results: StepResult[] = [];
   let index = 0;
 
   const one = async (step: Step): Promise<void> => {
     options.onStep?.(step, index++);
     const owners = ownersOf(step);
-    const blocked = owners.length > 0 && owners.every((owner) => failed.has(owner));
+    const all = (some: ReadonlyMap<string, string>): boolean =>
+      owners.length > 0 && owners.every((owner) => some.has(owner));
     const began = options.clock();
     const finish = (outcome: StepResult['outcome'], reason?: string): void => {
       const result: StepResult = { step, outcome, seconds: options.clock() - began };
@@ -82,9 +90,14 @@ export const applyPlan = async (
       results.push(result);
       options.onResult?.(result);
     };
-    if (blocked) return finish('skipped', failed.get(owners[0] ?? '') ?? '');
+    if (all(failed)) return finish('skipped', failed.get(owners[0] ?? '') ?? '');
+    if (all(waiting)) return finish('waiting', waiting.get(owners[0] ?? '') ?? '');
     try {
       const failures = await execute(executors, step);
+      if (failures && 'for' in failures) {
+        for (const owner of owners) waiting.set(owner, failures.for);
+        return finish('waiting', failures.for);
+      }
       for (const [owner, reason] of failures ?? []) failed.set(owner, reason);
       const first = failures ? [...failures][0] : undefined;
       if (first === undefined) finish('done');

@@ -1,10 +1,20 @@
 /** How each kind of step is carried out on the host. */
 import { appSocket, appUnit, httpSocket, openedMark, reloadMark, runDirectory, wakeSocket } from '../core/names.ts';
+import { messageOf } from '../errors.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
+import type { Pulls } from './pulls.ts';
 
-/** The executors of one pass; `vhosts` are the changes that its `install-vhosts` step stands for. */
-export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (line: string) => void): Executors => {
+/**
+ * The executors of one pass; `vhosts` are the changes that its `install-vhosts` step stands for. With `pulls` images are
+ * pulled beside the pass, else within it.
+ */
+export const createExecutors = (
+  host: Host,
+  vhosts: VhostChanges,
+  onProgress: (line: string) => void,
+  pulls: Pulls | null,
+): Executors => {
   let marking: Promise<unknown> | null = null;
   /**
    * Says that systemd has to read its units again. Before the first unit changes and until the reload: a crash in between
@@ -16,10 +26,11 @@ export const createExecutors = (host: Host, vhosts: VhostChanges, onProgress: (l
   return {
     'pull-image': async ({ image, owners }) => {
       try {
-        await host.containers.pull(image, onProgress);
+        if (pulls === null) return void (await host.containers.pull(image, onProgress));
+        pulls.begin(image);
+        return { for: `image ${image}, which is being pulled` };
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        return new Map(owners.map((owner) => [owner, reason]));
+        return new Map(owners.map((owner) => [owner, messageOf(error)]));
       }
     },
     'write-file': async ({ file, change }) => {

@@ -14,6 +14,7 @@ import { applyPlan, type ApplyOptions, type StepResult } from './apply.ts';
 import { createExecutors } from './execute.ts';
 import { createFleetReader, type Environment, type Fleet } from './fleet.ts';
 import { observe } from './observe.ts';
+import type { Pulls } from './pulls.ts';
 
 export interface Report {
   fleet: Fleet;
@@ -27,7 +28,8 @@ export interface Report {
 export interface Reconciler {
   /** What a pass would do, without doing it. */
   plan(): Promise<{ fleet: Fleet; problems: readonly Problem[]; steps: readonly Step[] }>;
-  apply(options: ApplyOptions & { onProgress: (line: string) => void }): Promise<Report>;
+  /** With `pulls` images are pulled beside the pass, and the sites that wait for them are left for a later one. */
+  apply(options: ApplyOptions & { onProgress: (line: string) => void; pulls?: Pulls }): Promise<Report>;
 }
 
 /** Remembers what was made from the same objects, so that a pass over 1,000 unchanged sites renders none. */
@@ -104,10 +106,10 @@ export const createReconciler = (host: Host, templates: Templates, newPassword: 
       const { fleet, problems, steps } = await look();
       return { fleet, problems, steps };
     },
-    apply: async ({ onProgress, ...options }) => {
+    apply: async ({ onProgress, pulls, ...options }) => {
       if (await ensureSecret(await readFleet())) onProgress(`made a database root password in ${paths.secrets}`);
       const { fleet, problems, steps, vhosts: changes } = await look();
-      const results = await applyPlan(steps, createExecutors(host, changes, onProgress), options);
+      const results = await applyPlan(steps, createExecutors(host, changes, onProgress, pulls ?? null), options);
       return { fleet, problems, refusals: await host.web.refusals(), plan: steps, results };
     },
   };

@@ -31,6 +31,11 @@ t.test('jobs', async (t) => {
   jobs.ended('/job/2', 'failed');
   t.equal(await jobs.result('/job/2'), 'failed', 'the signal first');
 
+  t.equal(await jobs.result('/job/2'), 'failed', 'also for who comes second: one job may have many that wait');
+  const both = [jobs.result('/job/7'), jobs.result('/job/7')];
+  jobs.ended('/job/7', 'done');
+  t.strictSame(await Promise.all(both), ['done', 'done'], 'systemd gives two that ask for the same the same job');
+
   for (const id of ['3', '4', '5']) jobs.ended(`/job/${id}`, id);
   t.equal(await jobs.result('/job/5'), '5');
   t.equal(await jobs.result('/job/4'), '4');

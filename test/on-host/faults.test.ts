@@ -712,7 +712,9 @@ t.test('never more than parallel_starts at the same time', async (t) => {
   const names = Array.from({ length: 12 }, (_, index) => `p${index}.many.test`);
   const shelf = '/srv/on-host-starts';
   await sh(`rm -rf ${shelf}; mkdir -p -m 777 ${shelf}`);
-  await on.host.write('/etc/appfleet/appfleet.ini', '[appfleet]\nparallel_starts = 2\n');
+  const settings = '/etc/appfleet/appfleet.ini';
+  const before = await on.host.read(settings);
+  await on.host.write(settings, '[appfleet]\nparallel_starts = 2\n');
   try {
     for (const name of names) {
       const text = program('', `START_MS = 300\nSTARTS = ${shelf}/log`, '10m');
@@ -734,7 +736,7 @@ t.test('never more than parallel_starts at the same time', async (t) => {
     t.comment(`at most ${most} were starting at the same time; 12 sites in ${seconds.toFixed(1)} s`);
     t.equal(most, 2);
   } finally {
-    await sh('rm /etc/appfleet/appfleet.ini');
+    await on.host.write(settings, before);
     await applied();
   }
 });

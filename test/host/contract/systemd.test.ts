@@ -102,6 +102,15 @@ test('the result of a job that goes wrong is said in words', async () => {
   await assert.rejects(units.start(broken), failsWith(/broken/));
 });
 
+test('two who stop the same unit at once are both told when it has stopped', async () => {
+  const unit = writeUnit('slow.service', '[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 0.3\n');
+  for (let round = 0; round < 5; round++) {
+    await units.start(unit);
+    await Promise.all([units.stop(unit), units.stop(unit), pause(100).then(() => units.stop(unit))]);
+    assert.match(await stateOf(unit), /not loaded|inactive dead/);
+  }
+});
+
 test('units that nobody knows', async () => {
   await assert.rejects(units.start(named('absent.service')), failsWith(/not found/));
   await units.stop(named('absent.service'));
