@@ -36,7 +36,8 @@ const codeOf = (error: unknown): string => (error instanceof Error && 'code' in 
 const failure = (verb: string, path: string, cause: unknown): AppFleetError => {
   const code = codeOf(cause);
   const reason = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
-  const hint = (code === 'EACCES' || code === 'EPERM') && process.geteuid?.() !== 0 ? { hint: 'the same with sudo' } : {};
+  const hint =
+    (code === 'EACCES' || code === 'EPERM') && process.geteuid?.() !== 0 ? { hint: 'the same with sudo' } : {};
   return new AppFleetError('AF_FILE', `cannot ${verb} ${path}: ${reason}`, { cause, ...hint });
 };
 

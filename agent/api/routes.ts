@@ -26,6 +26,7 @@ export const createRoutes = ({ host, metrics, fleet, pass }: RouteParts): Routes
       sites: [],
       services: [],
       settings: { parallelStarts: 0, passIntervalSeconds: 0, httpPort: 0 },
+      goodSettings: null,
       problems: [],
       keep: new Set(),
       environments: new Map(),

@@ -3,6 +3,7 @@
  * Sites wake, restart and answer without it; it may be killed at any moment.
  */
 import { watch as watchFolder } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createApi } from '../api/server.ts';
 import { createRoutes } from '../api/routes.ts';
 import type { Log } from '../adapters/journal.ts';
@@ -38,6 +39,8 @@ const folders = [paths.config, paths.sites, paths.services, paths.snippets];
 const quietSeconds = 0.15;
 const longestSeconds = 1.5;
 const secondLookSeconds = 1.5;
+/** How long a file may be missing while an editor replaces it. */
+const editorMilliseconds = 300;
 const longestIdleRound = 5;
 /** A pass that takes longer than this hangs: the watchdog may end us. */
 const longestPassSeconds = 1800;
@@ -50,7 +53,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     return 1;
   }
   const host = context.host();
-  const reconciler = createReconciler(host, context.templates(), newPassword);
+  const reconciler = createReconciler(host, context.templates(), newPassword, () => pause(editorMilliseconds));
   const metrics = createMetrics(context.version, host.files);
   const pulls = createPulls(host.containers, context.steady, (image) => loop.trigger(`${image} was pulled, or not`));
   pulls.listen((line) => log.info(line));

@@ -73,5 +73,7 @@ export const vhostPath = (name: string): string => `${paths.vhosts}/${name}.conf
 export const startDirectory = (name: string): string => `${paths.state}/start/${name}`;
 /** Written once a member was opened for the first time; from then on open and closed are the admin's choice. */
 export const openedMark = (name: string): string => `${startDirectory(name)}/opened`;
+/** The last text of the settings that had no mistake: what an agent goes by that starts while they have one. */
+export const goodSettings = `${paths.state}/appfleet.ini`;
 /** Exists while unit files have changed that systemd has not read again. */
 export const reloadMark = '/run/appfleet/units-changed';

@@ -2,7 +2,7 @@
 import { parseSiteName } from '../core/domain.ts';
 import { parseEnvFile } from '../core/envfile.ts';
 import { checkFleet, claimedUnits, contestedDomains, type Holders } from '../core/fleet.ts';
-import { mark, paths, unitPath, vhostPath } from '../core/names.ts';
+import { goodSettings, mark, paths, unitPath, vhostPath } from '../core/names.ts';
 import type { Problem, SourceFile } from '../core/problem.ts';
 import { parseSecrets, rootPassword } from '../core/secrets.ts';
 import { parseService } from '../core/service.ts';
@@ -19,6 +19,8 @@ export interface Fleet {
   sites: readonly SiteSpec[];
   services: readonly ServiceSpec[];
   settings: Settings;
+  /** The text that the settings were read from, to be kept as the last good one; null when the admin's file has a mistake. */
+  goodSettings: string | null;
   problems: readonly Problem[];
   /** Names whose file, or what it refers to, cannot be used now. */
   keep: ReadonlySet<string>;
@@ -60,11 +62,20 @@ const readSource = async (files: Files, path: string): Promise<SourceFile> => {
   }
 };
 
-const readFolder = async (files: Files, folder: string): Promise<SourceFile[]> => {
-  const names = (await files.list(folder)).filter((name) => name.endsWith('.ini') && !name.startsWith('.')).sort();
-  const sources: SourceFile[] = [];
-  for (const name of names) sources.push(await readSource(files, `${folder}/${name}`));
-  return sources;
+/** Lists a folder's files of ours. `pause` is waited for before a file that was there the last time is believed to be gone. */
+const createLister = (files: Files, pause: () => Promise<void>): ((folder: string) => Promise<string[]>) => {
+  const known = new Map<string, readonly string[]>();
+  return async (folder) => {
+    const look = async (): Promise<string[]> =>
+      (await files.list(folder)).filter((name) => name.endsWith('.ini') && !name.startsWith('.')).sort();
+    let names = await look();
+    if ((known.get(folder) ?? []).some((name) => !names.includes(name))) {
+      await pause();
+      names = await look();
+    }
+    known.set(folder, names);
+    return names;
+  };
 };
 
 const systemUnitFolders = ['/usr/lib/systemd/system', '/lib/systemd/system'];
@@ -96,8 +107,20 @@ const holdersOf = async (files: Files, domains: ReadonlySet<string>, names: read
   return holders;
 };
 
-/** Reads everything below /etc/appfleet. The returned function remembers what it parsed. */
-export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
+/**
+ * Reads everything below /etc/appfleet. The returned function remembers what it parsed. An editor may rename a file away
+ * before it writes the new one: `pause` is how long that may take.
+ */
+export const createFleetReader = (
+  files: Files,
+  pause: () => Promise<void> = () => Promise.resolve(),
+): (() => Promise<Fleet>) => {
+  const list = createLister(files, pause);
+  const readFolder = async (folder: string): Promise<SourceFile[]> => {
+    const sources: SourceFile[] = [];
+    for (const name of await list(folder)) sources.push(await readSource(files, `${folder}/${name}`));
+    return sources;
+  };
   const site = remember<Parsed<SiteSpec>>(parseSite);
   const service = remember<Parsed<ServiceSpec>>(parseService);
   const settingsOf = remember(parseSettings);
@@ -105,14 +128,17 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
   const secretsOf = remember(parseSecrets);
   let lastSettings: Settings | null = null;
 
-  const readSettings = async (problems: Problem[]): Promise<Settings> => {
+  const readSettings = async (problems: Problem[]): Promise<Pick<Fleet, 'settings' | 'goodSettings'>> => {
     const source = await readSource(files, paths.settings);
-    const parsed = settingsOf(source.unreadable === absent ? { path: paths.settings, text: '' } : source);
-    if ('settings' in parsed) lastSettings = parsed.settings;
-    else problems.push(...parsed.problems);
-    if (lastSettings !== null) return lastSettings;
-    const defaults = parseSettings({ path: paths.settings, text: '' });
-    if ('settings' in defaults) return defaults.settings;
+    const text = source.unreadable === absent ? '' : source.text;
+    const parsed = settingsOf({ ...source, text });
+    if ('settings' in parsed) return { settings: (lastSettings = parsed.settings), goodSettings: text };
+    problems.push(...parsed.problems);
+    if (lastSettings !== null) return { settings: lastSettings, goodSettings: null };
+    for (const text of [(await files.read(goodSettings).catch(() => null)) ?? '', '']) {
+      const last = parseSettings({ path: goodSettings, text });
+      if ('settings' in last) return { settings: last.settings, goodSettings: null };
+    }
     throw new TypeError('the defaults of the settings do not parse');
   };
 
@@ -134,19 +160,19 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
   return async () => {
     const problems: Problem[] = [];
     const keep = new Set<string>();
-    const settings = await readSettings(problems);
+    const read = await readSettings(problems);
     const refuse = (file: string, found: readonly Problem[]): void => {
       problems.push(...found);
       keep.add(nameOf(file));
     };
     const sites: SiteSpec[] = [];
-    for (const source of await readFolder(files, paths.sites)) {
+    for (const source of await readFolder(paths.sites)) {
       const parsed = site(source);
       if ('spec' in parsed) sites.push(parsed.spec);
       else refuse(source.path, parsed.problems);
     }
     const services: ServiceSpec[] = [];
-    for (const source of await readFolder(files, paths.services)) {
+    for (const source of await readFolder(paths.services)) {
       const parsed = service(source);
       if ('spec' in parsed) services.push(parsed.spec);
       else refuse(source.path, parsed.problems);
@@ -198,7 +224,7 @@ export const createFleetReader = (files: Files): (() => Promise<Fleet>) => {
     return {
       sites: usable(sites),
       services: usable(services),
-      settings,
+      ...read,
       problems: unique(problems),
       keep,
       environments,

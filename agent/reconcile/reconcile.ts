@@ -1,6 +1,6 @@
 /** One pass: read the files, make the desired state, observe, plan, and (unless only asked what would happen) apply. */
 import { desiredService, desiredSite, type Member } from '../core/desired.ts';
-import { paths } from '../core/names.ts';
+import { goodSettings, paths } from '../core/names.ts';
 import { planChanges } from '../core/plan.ts';
 import type { Step } from '../core/step.ts';
 import type { Problem } from '../core/problem.ts';
@@ -44,8 +44,13 @@ const rendered = <S extends object, R>(make: (spec: S, key: string) => R): ((spe
   };
 };
 
-export const createReconciler = (host: Host, templates: Templates, newPassword: () => string): Reconciler => {
-  const readFleet = createFleetReader(host.files);
+export const createReconciler = (
+  host: Host,
+  templates: Templates,
+  newPassword: () => string,
+  pause?: () => Promise<void>,
+): Reconciler => {
+  const readFleet = createFleetReader(host.files, pause);
   const site = rendered((spec: SiteSpec, key: string): Member => {
     const { env, settings } = JSON.parse(key) as { env: Environment; settings: Settings };
     return desiredSite(spec, env, settings, templates);
@@ -109,6 +114,9 @@ export const createReconciler = (host: Host, templates: Templates, newPassword: 
     apply: async ({ onProgress, pulls, ...options }) => {
       if (await ensureSecret(await readFleet())) onProgress(`made a database root password in ${paths.secrets}`);
       const { fleet, problems, steps, vhosts: changes } = await look();
+      // Only a convenience: a full disk must not keep anything else from being done.
+      if (fleet.goodSettings !== null)
+        await host.files.write({ path: goodSettings, text: fleet.goodSettings, mode: 0o644 }).catch(() => undefined);
       const results = await applyPlan(steps, createExecutors(host, changes, onProgress, pulls ?? null), options);
       return { fleet, problems, refusals: await host.web.refusals(), plan: steps, results };
     },

@@ -55,3 +55,18 @@ t.test('a name that nobody has is a mistake of the command line', async (t) => {
   t.equal(await sleepCommand(context, 'app.example.com'), 2);
   t.equal(await wakeCommand(context, 'app.example.com'), 2);
 });
+
+t.test('an alias and the name of a unit are as good as the domain', async (t) => {
+  const { host, context } = hostWith('active', 'inactive');
+  host.disk.set(
+    `/etc/appfleet/sites/${app}.ini`,
+    '[site]\naliases = alias.example.org\nruntime = node\nimage = demo/node-app\n',
+  );
+  for (const word of ['alias.example.org', `${app}.service`]) {
+    t.equal(await wakeCommand(context, word), 0);
+    t.match(context.take(), `${app} is awake`);
+    host.active.set(`${app}-app.service`, 'inactive');
+    t.equal(await sleepCommand(context, word), 0);
+    t.equal(context.take(), `${app} is asleep`);
+  }
+});

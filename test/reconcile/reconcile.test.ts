@@ -216,6 +216,44 @@ t.test('a value that no unit can hold is one site’s problem', async (t) => {
   t.equal(host.active.get('app.example.org.service'), 'active');
 });
 
+t.test('an agent that starts while the settings have a mistake goes by the last good ones', async (t) => {
+  const host = fleetHost();
+  put(host, 'appfleet.ini', '[appfleet]\nhttp_port = 8080\n');
+  await pass(host);
+  put(host, 'appfleet.ini', '[appfleet]\nhttp_port = many\n');
+  t.strictSame(await planned(host), []);
+  const report = await pass(host);
+  t.match(report.problems, [{ file: '/etc/appfleet/appfleet.ini', line: 2 }]);
+  t.strictSame(report.results, []);
+  t.equal(report.fleet.settings.httpPort, 8080);
+  put(host, 'appfleet.ini', null);
+  t.equal((await pass(host)).fleet.settings.httpPort, 80, 'no file means the defaults');
+});
+
+t.test('an editor that renames a file away for a moment removes no site', async (t) => {
+  const host = fleetHost();
+  const path = '/etc/appfleet/sites/app.example.org.ini';
+  let pauses = 0;
+  const reconciler = createReconciler(
+    host,
+    templates,
+    () => 'made-at-random-1',
+    () => {
+      pauses += 1;
+      if (pauses === 1) host.disk.set(path, app);
+      return Promise.resolve();
+    },
+  );
+  await reconciler.apply(options);
+  t.equal(pauses, 0);
+  host.disk.delete(path);
+  t.strictSame((await reconciler.apply(options)).results, []);
+  t.equal(pauses, 1);
+  host.disk.delete(path);
+  t.ok((await reconciler.apply(options)).results.length > 0, 'what stays away is gone');
+  t.equal(host.active.get('app.example.org.service'), undefined);
+});
+
 t.test('what is done by hand: edited and lost files come back, stopped and disabled sites stay so', async (t) => {
   const host = fleetHost();
   await pass(host);
