@@ -12,6 +12,8 @@ export interface GeneratedFile {
 export interface Files {
   /** Text of a file, or null when there is none. Throws AF_FILE for anything else (permission, a folder of that name). */
   read(path: string): Promise<string | null>;
+  /** Says of a file, links followed, whether it changed: another text then. Null when it is absent, or changed so lately that it may change unseen. */
+  stamp(path: string): Promise<string | null>;
   /** Names in a folder; empty when the folder does not exist. */
   list(directory: string): Promise<string[]>;
   /** Replaces the file as a whole (temporary file, fsync, rename) when text or mode differ. Throws AF_FILE; the old file is then untouched. */

@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, lstatSync, lutimesSync, openSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  lutimesSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+} from 'node:fs';
 import { lstat, mkdir, open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../core/hash.ts';
@@ -63,6 +73,15 @@ const readOpen = (path: string): { text: string; mode: number } => {
   } finally {
     closeSync(fd);
   }
+};
+
+/** Clocks of file systems tick every few milliseconds: two changes within a tick look like one. */
+const settledMs = 100;
+
+const stampOf = (path: string): string | null => {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || Math.abs(Date.now() - stats.ctimeMs) < settledMs) return null;
+  return `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`;
 };
 
 /** Hidden, without a suffix that systemd, nginx or we would load, and short enough for any name. */
@@ -149,6 +168,8 @@ const accessed = (path: string): number => {
 /** The machine's file system. */
 export const createFiles = (): Files => ({
   read: (path) => orAbsent('read', path, null, () => readOpen(path).text),
+  // What cannot be looked at is read, and reading says why.
+  stamp: (path) => orAbsent('look at', path, null, () => stampOf(path)).catch(() => null),
   list: (directory) => orAbsent('list', directory, [], () => readdir(directory)),
   write: async (file) => {
     if (isCurrent(file)) return 'unchanged';

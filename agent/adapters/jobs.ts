@@ -29,7 +29,7 @@ export const createJobs = (kept = 1024): Jobs => {
       });
     },
     ended: (path, result) => {
-      for (const { resolve } of waiting.get(path) ?? []) resolve(result);
+      for (const waiter of waiting.get(path) ?? []) waiter.resolve(result);
       waiting.delete(path);
       results.set(path, result);
       const [oldest] = results.keys();

@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { mkdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../core/hash.ts';
 import { paths as names } from '../core/names.ts';
 import { sharedDirectives, type VhostCandidate } from '../core/vhost.ts';
@@ -64,6 +64,15 @@ const readVersion = async (run: Run, program: string): Promise<readonly [number,
   return [Number(found[1]), Number(found[2]), Number(found[3])];
 };
 
+/** What tells the program from the one that takes its place in an upgrade; null when it is not found. */
+const programStamp = (program: string): string | null => {
+  for (const folder of program.startsWith('/') ? [''] : (process.env['PATH'] ?? '').split(':')) {
+    const stats = statSync(join(folder, program), { throwIfNoEntry: false });
+    if (stats?.isFile() === true) return `${stats.ino} ${stats.size} ${stats.ctimeMs}`;
+  }
+  return null;
+};
+
 /** nginx as the web server of all sites. */
 export const createNginx = (options: NginxOptions): WebServer => {
   const { run, files, paths = nginxPaths, program = 'nginx', reloadLimitSeconds = 30 } = options;
@@ -89,8 +98,17 @@ export const createNginx = (options: NginxOptions): WebServer => {
     return `${sha256([textOrNull(shared) ?? '', ...all].join('\n'))} ${pid} ${started}\n`;
   };
 
+  let known: { stamp: string; version: Awaited<ReturnType<typeof readVersion>> } | null = null;
+  /** Asks the program only when it is another than the last time. */
+  const version = async (): Promise<readonly [number, number, number]> => {
+    const stamp = programStamp(program);
+    if (known === null || stamp === null || known.stamp !== stamp)
+      known = { stamp: stamp ?? '', version: await readVersion(run, program) };
+    return known.version;
+  };
+
   const facts: WebServer['facts'] = async () => ({
-    version: await readVersion(run, program),
+    version: await version(),
     ipv6: (textOrNull(paths.inet6) ?? '') !== '',
     configured: configuredDirectives(main, shared, sharedDirectives),
   });

@@ -36,7 +36,7 @@ export interface RunOptions {
 
 const folders = [paths.config, paths.sites, paths.services, paths.snippets];
 /** Editors write a file in several steps; a burst of changes is one pass. */
-const quietSeconds = 0.15;
+const quietSeconds = 0.06;
 const longestSeconds = 1.5;
 const secondLookSeconds = 1.5;
 /** How long a file may be missing while an editor replaces it. */
@@ -44,6 +44,10 @@ const editorMilliseconds = 300;
 const longestIdleRound = 5;
 /** A pass that takes longer than this hangs: the watchdog may end us. */
 const longestPassSeconds = 1800;
+
+/** A burst has as many reasons as files. */
+const shortly = (reasons: readonly string[]): string =>
+  reasons.length <= 3 ? reasons.join(', ') : `${reasons.slice(0, 2).join(', ')} and ${reasons.length - 2} more`;
 
 export const runCommand = async (context: Context, options: RunOptions): Promise<ExitCode> => {
   const { log, notify } = options;
@@ -100,7 +104,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
         ...report.refusals.map(({ site, message }) => `${site}: nginx keeps its last good vhost: ${message}`),
       ]);
       if (report.results.length > 0)
-        log.info(`pass: ${report.results.length} steps in ${seconds.toFixed(2)} s (${reasons.join(', ')})`);
+        log.info(`pass: ${report.results.length} steps in ${seconds.toFixed(2)} s (${shortly(reasons)})`);
       const { sites, services } = report.fleet;
       await notify.status(
         `${sites.length} sites, ${services.length} shared containers, ${report.problems.length + report.refusals.length} problems`,

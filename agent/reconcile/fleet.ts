@@ -12,6 +12,7 @@ import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from '../core/spe
 import type { Snippet, Snippets } from '../core/vhost.ts';
 import { messageOf } from '../errors.ts';
 import type { Files } from '../ports.ts';
+import { createReader, type Reader } from './reader.ts';
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -53,9 +54,9 @@ const remember = <T>(parse: (source: SourceFile) => T): ((source: SourceFile) =>
 
 const absent = 'there is no such file';
 
-const readSource = async (files: Files, path: string): Promise<SourceFile> => {
+const readSource = async (read: Reader, path: string): Promise<SourceFile> => {
   try {
-    const text = await files.read(path);
+    const text = await read(path);
     return text === null ? { path, text, unreadable: absent } : { path, text };
   } catch (error) {
     return { path, text: null, unreadable: messageOf(error) };
@@ -81,14 +82,14 @@ const createLister = (files: Files, pause: () => Promise<void>): ((folder: strin
 const systemUnitFolders = ['/usr/lib/systemd/system', '/lib/systemd/system'];
 
 /** Unit files of this host that are not ours. */
-const foreignUnits = async (files: Files, wanted: ReadonlySet<string>): Promise<Set<string>> => {
+const foreignUnits = async (files: Files, read: Reader, wanted: ReadonlySet<string>): Promise<Set<string>> => {
   const foreign = new Set<string>();
   for (const folder of systemUnitFolders)
     for (const unit of await files.list(folder)) if (wanted.has(unit)) foreign.add(unit);
   for (const unit of await files.list(paths.units)) {
     if (!wanted.has(unit)) continue;
     // A link of ours points to a file of ours, so reading through it tells.
-    const text = await files.read(unitPath(unit)).catch(() => '');
+    const text = await read(unitPath(unit)).catch(() => '');
     if (text !== null && !text.includes(mark)) foreign.add(unit);
   }
   return foreign;
@@ -113,12 +114,13 @@ const holdersOf = async (files: Files, domains: ReadonlySet<string>, names: read
  */
 export const createFleetReader = (
   files: Files,
+  readText: Reader = createReader(files),
   pause: () => Promise<void> = () => Promise.resolve(),
 ): (() => Promise<Fleet>) => {
   const list = createLister(files, pause);
   const readFolder = async (folder: string): Promise<SourceFile[]> => {
     const sources: SourceFile[] = [];
-    for (const name of await list(folder)) sources.push(await readSource(files, `${folder}/${name}`));
+    for (const name of await list(folder)) sources.push(await readSource(readText, `${folder}/${name}`));
     return sources;
   };
   const site = remember<Parsed<SiteSpec>>(parseSite);
@@ -129,7 +131,7 @@ export const createFleetReader = (
   let lastSettings: Settings | null = null;
 
   const readSettings = async (problems: Problem[]): Promise<Pick<Fleet, 'settings' | 'goodSettings'>> => {
-    const source = await readSource(files, paths.settings);
+    const source = await readSource(readText, paths.settings);
     const text = source.unreadable === absent ? '' : source.text;
     const parsed = settingsOf({ ...source, text });
     if ('settings' in parsed) return { settings: (lastSettings = parsed.settings), goodSettings: text };
@@ -146,7 +148,7 @@ export const createFleetReader = (
   const readEnvFile = async (
     path: string,
   ): Promise<{ env: Environment; needsSecret: boolean } | { problems: Problem[] }> => {
-    const source = await readSource(files, path);
+    const source = await readSource(readText, path);
     if (path !== paths.secrets) {
       const parsed = envOf(source);
       return 'env' in parsed ? { env: parsed.env, needsSecret: false } : parsed;
@@ -180,7 +182,7 @@ export const createFleetReader = (
 
     const wanted = claimedUnits(sites, services);
     const holders = await holdersOf(files, contestedDomains(sites, keep), [...sites.map(({ name }) => name), ...keep]);
-    const between = checkFleet(sites, services, await foreignUnits(files, wanted), keep, holders);
+    const between = checkFleet(sites, services, await foreignUnits(files, readText, wanted), keep, holders);
     problems.push(...between);
     // By file: where two files mean the same domain, the one that keeps it must not pay for the other.
     const beaten = new Set(between.map(({ file }) => file));
@@ -208,7 +210,7 @@ export const createFleetReader = (
     const present = new Set(await files.list(paths.snippets));
     const snippet = async (site: string, name: string): Promise<Snippet | null> => {
       if (!present.has(name)) return null;
-      const source = await readSource(files, `${paths.snippets}/${name}`);
+      const source = await readSource(readText, `${paths.snippets}/${name}`);
       if (source.text !== null) return { file: source.path, text: source.text };
       // It may forbid something: better the old vhost than one without it.
       problems.push({ file: source.path, message: `cannot be read: ${source.unreadable ?? ''}` });

@@ -14,6 +14,7 @@ import {
 } from '../core/names.ts';
 import type { ObservedState } from '../core/plan.ts';
 import type { Host, VhostChanges } from '../ports.ts';
+import type { Reader } from './reader.ts';
 
 type Active = ObservedState['units'] extends ReadonlyMap<string, infer A> ? A : never;
 
@@ -42,6 +43,7 @@ const ownerFinder =
 /** Reads the host. The order matters: units before containers, so that a container seen running with its unit down was started by hand. */
 export const observe = async (
   host: Host,
+  readText: Reader,
   members: readonly Member[],
   keep: ReadonlySet<string>,
   candidates: Parameters<Host['web']['compare']>[0],
@@ -54,11 +56,11 @@ export const observe = async (
 
   const started = await files.list(`${paths.state}/start`);
   const known = new Set([...started, ...members.map(({ name }) => name), ...keep]);
-  const desired = new Set(members.flatMap((member) => member.files.map(({ path }) => path)));
-  for (const path of desired) {
-    const text = await files.read(path);
-    if (text !== null) texts.set(path, text);
-  }
+  for (const member of members)
+    for (const { path, text: expected } of member.files) {
+      const text = await readText(path, expected);
+      if (text !== null) texts.set(path, text);
+    }
 
   const aliases = new Map<string, string>();
   for (const member of members) for (const link of member.links) aliases.set(link.path, link.target);
@@ -68,14 +70,14 @@ export const observe = async (
     const target = await files.readLink(path);
     if (target !== null) {
       const real = target.startsWith('/') ? target : unitPath(target);
-      const text = texts.get(real) ?? (await files.read(real).catch(() => null));
+      const text = texts.get(real) ?? (await readText(real).catch(() => null));
       if (text?.includes(mark) === true) {
         links.set(path, target);
         aliases.set(path, target);
       } else if (aliases.has(path)) foreign.add(path);
       continue;
     }
-    const text = await files.read(path).catch(() => null);
+    const text = await readText(path).catch(() => null);
     if (text?.startsWith(`# ${mark}`) === true) texts.set(path, text);
     else if (aliases.has(path)) foreign.add(path);
   }
@@ -96,11 +98,11 @@ export const observe = async (
   }
 
   const opened = new Set<string>();
-  for (const { name } of members) if ((await files.read(openedMark(name))) !== null) opened.add(name);
+  for (const { name } of members) if ((await readText(openedMark(name))) !== null) opened.add(name);
 
   const marked = new Set<string>();
   for (const { name, runtime } of members)
-    if (runtime === 'static' && (await files.read(openMark(name))) !== null) marked.add(name);
+    if (runtime === 'static' && (await readText(openMark(name))) !== null) marked.add(name);
 
   const units = new Map<string, Active>();
   const switchedOn = new Set<string>();

@@ -15,6 +15,7 @@ import { createExecutors } from './execute.ts';
 import { createFleetReader, type Environment, type Fleet } from './fleet.ts';
 import { observe } from './observe.ts';
 import type { Pulls } from './pulls.ts';
+import { createReader } from './reader.ts';
 
 export interface Report {
   fleet: Fleet;
@@ -50,7 +51,8 @@ export const createReconciler = (
   newPassword: () => string,
   pause?: () => Promise<void>,
 ): Reconciler => {
-  const readFleet = createFleetReader(host.files, pause);
+  const readText = createReader(host.files);
+  const readFleet = createFleetReader(host.files, readText, pause);
   const site = rendered((spec: SiteSpec, key: string): Member => {
     const { env, settings } = JSON.parse(key) as { env: Environment; settings: Settings };
     return desiredSite(spec, env, settings, templates);
@@ -60,8 +62,7 @@ export const createReconciler = (
   );
   const vhosts = new WeakMap<SiteSpec, { key: string; candidate: VhostCandidate }>();
 
-  const look = async () => {
-    const fleet = await readFleet();
+  const look = async (fleet: Fleet) => {
     const { settings } = fleet;
     const facts = await host.web.facts();
     const problems = [...fleet.problems];
@@ -93,9 +94,9 @@ export const createReconciler = (
         candidates.push(candidate);
       });
     const shared = renderShared(settings, facts, templates);
-    const observed = await observe(host, members, keep, candidates, shared);
+    const observed = await observe(host, readText, members, keep, candidates, shared);
     const steps = planChanges({ members, keep }, observed.state, observed.ownerOf);
-    return { fleet, problems, steps, vhosts: observed.vhosts };
+    return { problems, steps, vhosts: observed.vhosts };
   };
 
   /** The database's root password is made before anything that needs it is. */
@@ -108,12 +109,17 @@ export const createReconciler = (
 
   return {
     plan: async () => {
-      const { fleet, problems, steps } = await look();
+      const fleet = await readFleet();
+      const { problems, steps } = await look(fleet);
       return { fleet, problems, steps };
     },
     apply: async ({ onProgress, pulls, ...options }) => {
-      if (await ensureSecret(await readFleet())) onProgress(`made a database root password in ${paths.secrets}`);
-      const { fleet, problems, steps, vhosts: changes } = await look();
+      let fleet = await readFleet();
+      if (await ensureSecret(fleet)) {
+        onProgress(`made a database root password in ${paths.secrets}`);
+        fleet = await readFleet();
+      }
+      const { problems, steps, vhosts: changes } = await look(fleet);
       // Only a convenience: a full disk must not keep anything else from being done.
       if (fleet.goodSettings !== null)
         await host.files.write({ path: goodSettings, text: fleet.goodSettings, mode: 0o644 }).catch(() => undefined);

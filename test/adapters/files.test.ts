@@ -51,6 +51,25 @@ t.test('read', async (t) => {
   await t.rejects(files.read(join(dir, 'loop')), { code: 'AF_FILE', message: /too many symbolic links/ });
 });
 
+t.test('stamp', async (t) => {
+  const dir = await folder(t);
+  const path = join(dir, 'a');
+  const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 120));
+  t.equal(await files.stamp(path), null, 'absent');
+  await writeFile(path, 'one');
+  t.equal(await files.stamp(path), null, 'too young to be told from what it may become');
+  await settled();
+  const first = await files.stamp(path);
+  t.type(first, 'string');
+  t.equal(await files.stamp(path), first);
+  await writeFile(path, 'two');
+  await settled();
+  t.not(await files.stamp(path), first, 'another text of the same length');
+  await symlink('a', join(dir, 'link'));
+  t.equal(await files.stamp(join(dir, 'link')), await files.stamp(path), 'through a link');
+  t.equal(await files.stamp(join(path, 'deeper')), null, 'reading it says what is wrong');
+});
+
 t.test('list', async (t) => {
   const dir = await folder(t);
   t.same(await files.list(join(dir, 'absent')), []);

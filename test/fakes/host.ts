@@ -53,6 +53,7 @@ const createFakeFiles = ({ disk, links, modes, accessed }: FakeHost): Files => {
       if (text === undefined && isFolder(path)) fail('read', path, 'it is a directory');
       return Promise.resolve(text ?? null);
     },
+    stamp: (path) => Promise.resolve(disk.get(real(path)) ?? null),
     list: (directory) => {
       const below = paths().filter((path) => path.startsWith(`${directory}/`));
       return Promise.resolve([...new Set(below.map((path) => path.slice(directory.length + 1).split('/')[0] ?? ''))]);

@@ -117,6 +117,7 @@ export const createLivingHost = (): LivingHost => {
   });
   host.files = {
     ...files,
+    stamp: (path) => (unreadable.has(path) ? Promise.resolve(null) : files.stamp(path)),
     read: (path) => {
       const reason = unreadable.get(path);
       if (reason === undefined) return files.read(path);
