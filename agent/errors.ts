@@ -8,6 +8,8 @@ export const errorCodes = {
   AF_LOCKED: 'another agent is already running on this host',
   AF_USAGE: 'the command line could not be understood',
   AF_CONFIG: 'the configuration has errors',
+  AF_CA: 'the certificate authority refused or could not be reached',
+  AF_CERTIFICATE: 'a certificate or key cannot be used',
   AF_API: 'the agent did not answer as expected',
 } as const;
 

@@ -40,15 +40,19 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   // /proc/net/unix too is read through a port
   'agent/switchboard': ['agent/core', 'agent/ports.ts', 'agent/errors.ts'],
+  'agent/certificates': ['agent/core', 'agent/ports.ts', 'agent/errors.ts', 'agent/net'],
   'agent/adapters': [
     'agent/core',
     'agent/ports.ts',
+    'agent/certificates/ports.ts',
     'agent/errors.ts',
     'agent/net',
     'node:',
     'dbus-next',
     'dockerode',
     'pino',
+    'acme-client',
+    '@peculiar/x509',
   ],
   'agent/api': ['agent/core', 'agent/ports.ts', 'agent/errors.ts', 'agent/reconcile', 'agent/switchboard', 'node:http'],
   'agent/commands': [
@@ -79,6 +83,8 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   'dbus-next': ['agent/adapters/wire.ts'],
   dockerode: ['agent/adapters/docker.ts'],
   pino: ['agent/adapters/journal.ts'],
+  'acme-client': ['agent/adapters/acme.ts'],
+  '@peculiar/x509': ['agent/adapters/x509.ts'],
   commander: ['agent/program.ts'],
   'node:child_process': ['agent/adapters/host.ts', 'agent/commands/logs.ts', 'agent/net/notify.ts'],
 };
@@ -110,6 +116,7 @@ t.test('an adapter imports no other adapter, only its own parts', (t) => {
     docker: /^(docker|docker-events|pull-progress|cgroup)$/,
     nginx: /^nginx(-[a-z]+)?$/,
     files: /^files$/,
+    acme: /^acme(-[a-z]+)*$/,
     journal: /^journal$/,
     probe: /^probe$/,
     host: /./,
