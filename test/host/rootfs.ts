@@ -15,6 +15,7 @@ export const MIRROR = process.env.APPFLEET_MIRROR ?? 'http://deb.debian.org/debi
 const PACKAGES = [
   ...['systemd', 'systemd-sysv', 'dbus', 'init-system-helpers', 'procps', 'iproute2', 'iptables'],
   ...['docker.io', 'nginx', 'curl', 'ca-certificates', 'jq'],
+  'pebble', // a certificate authority for tests, with pebble-challtestsrv, its DNS
   ...['python3', 'python3-apt'], // Ansible's modules run with them
 ];
 /** Debian 13 has the `docker` command in a package of its own. */
