@@ -1,6 +1,6 @@
 /**
- * Builds dist/: the tree of files that a host gets (the program as one file, the small scripts, templates, units), the same as a
- * tar file for the playbook, and its checksums. The same sources give the same bytes; what did not change is not touched.
+ * Builds dist/: the tree of files that a host gets (the program as one file, what only issuing certificates needs as a second one,
+ * the small scripts, templates, units), the same as a tar file for the playbook, and its checksums. The same sources give the same bytes; what did not change is not touched.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -49,6 +49,32 @@ const common = {
   logLevel: 'error',
 };
 
+/** Large, and loaded by few runs: a file of their own beside the program, read when `import()` asks for one of them. */
+const onDemand = { file: 'acme.cjs', packages: ['acme-client', '@peculiar/x509'] };
+
+const onDemandPlugin = {
+  name: 'on-demand',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: new RegExp(`^(${onDemand.packages.join('|')})$`) }, ({ path, kind, importer }) =>
+      kind === 'dynamic-import'
+        ? { path, namespace: 'on-demand' }
+        : { errors: [{ text: `${importer} may load ${path} by import() only` }] },
+    );
+    onResolve({ filter: /\.cjs$/, namespace: 'on-demand' }, ({ path }) => ({ path, external: true }));
+    onLoad({ filter: /.*/, namespace: 'on-demand' }, ({ path }) => ({
+      contents: `module.exports = require('./${onDemand.file}')[${JSON.stringify(path)}];`,
+    }));
+  },
+};
+
+const bundleOnDemand = async () => {
+  const members = onDemand.packages.map((name) => `${JSON.stringify(name)}: require(${JSON.stringify(name)})`);
+  const contents = `module.exports = { ${members.join(', ')} };`;
+  const stdin = { contents, resolveDir: root, sourcefile: onDemand.file };
+  const { outputFiles } = await build({ ...common, stdin, format: 'cjs' });
+  return outputFiles[0].contents;
+};
+
 const bundle = async (version) => {
   const stub = join(root, 'stubs/empty.cjs');
   const { outputFiles } = await build({
@@ -60,6 +86,7 @@ const bundle = async (version) => {
     // x11 is optional to dbus-next, cpu-features to ssh2
     external: ['x11', 'cpu-features'],
     loader: { '.node': 'empty' },
+    plugins: [onDemandPlugin],
     // parts of dockerode and dbus-next that we never reach; without them the program is a quarter of the size
     alias: {
       ssh2: stub,
@@ -91,6 +118,7 @@ const tree = async () => {
   };
 
   put(`${program}/appfleet.cjs`, await bundle(version()), 0o755);
+  put(`${program}/${onDemand.file}`, await bundleOnDemand());
   put(`${program}/appfleet.ini`, await settings());
   put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
   for (const script of ['launch', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);
