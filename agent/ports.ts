@@ -18,6 +18,8 @@ export interface Files {
   list(directory: string): Promise<string[]>;
   /** Replaces the file as a whole (temporary file, fsync, rename) when text or mode differ. Throws AF_FILE; the old file is then untouched. */
   write(file: GeneratedFile): Promise<'written' | 'unchanged'>;
+  /** Makes a folder, or gives one that exists, this mode; parents that are missing get the usual one. Throws AF_FILE. */
+  makeFolder(path: string, mode: number): Promise<void>;
   /** Removes a file, a link or an empty folder; absent is fine. */
   remove(path: string): Promise<void>;
   /** Removes a folder and all that is in it, following no link; absent is fine. */

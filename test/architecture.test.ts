@@ -53,6 +53,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'pino',
     'acme-client',
     '@peculiar/x509',
+    'tldts',
   ],
   'agent/api': ['agent/core', 'agent/ports.ts', 'agent/errors.ts', 'agent/reconcile', 'agent/switchboard', 'node:http'],
   'agent/commands': [
@@ -85,6 +86,7 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   pino: ['agent/adapters/journal.ts'],
   'acme-client': ['agent/adapters/acme.ts'],
   '@peculiar/x509': ['agent/adapters/x509.ts'],
+  tldts: ['agent/adapters/registered-domain.ts'],
   commander: ['agent/program.ts'],
   'node:child_process': ['agent/adapters/host.ts', 'agent/commands/logs.ts', 'agent/net/notify.ts'],
 };
@@ -117,6 +119,7 @@ t.test('an adapter imports no other adapter, only its own parts', (t) => {
     nginx: /^nginx(-[a-z]+)?$/,
     files: /^files$/,
     acme: /^acme(-[a-z]+)*$/,
+    x509: /^x509(-[a-z]+)*$/,
     journal: /^journal$/,
     probe: /^probe$/,
     host: /./,

@@ -9,7 +9,7 @@ import {
   readlinkSync,
   statSync,
 } from 'node:fs';
-import { lstat, mkdir, open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../core/hash.ts';
 import { AppFleetError } from '../errors.ts';
@@ -165,6 +165,20 @@ const accessed = (path: string): number => {
   return atimeMs / 1000;
 };
 
+const makeFolder = async (path: string, mode: number): Promise<void> => {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+    // A link is no folder of ours, whatever it points to.
+    const stats = await lstat(path);
+    if (!stats.isDirectory()) throw new Error('it is there and not a directory', { cause: error });
+    if ((stats.mode & permissions) === mode) return;
+  }
+  // The umask had its say in mkdir.
+  await chmod(path, mode);
+};
+
 /** The machine's file system. */
 export const createFiles = (): Files => ({
   read: (path) => orAbsent('read', path, null, () => readOpen(path).text),
@@ -178,6 +192,13 @@ export const createFiles = (): Files => ({
       return 'written';
     } catch (error) {
       throw failure('write', file.path, error);
+    }
+  },
+  makeFolder: async (path, mode) => {
+    try {
+      await withFolder(path, () => makeFolder(path, mode));
+    } catch (error) {
+      throw failure('make the folder', path, error);
     }
   },
   remove: (path) =>

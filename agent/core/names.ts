@@ -13,6 +13,7 @@ export const paths = {
   vhosts: '/etc/nginx/appfleet',
   sharedVhost: '/etc/nginx/conf.d/appfleet.conf',
   state: '/var/lib/appfleet',
+  certificates: '/var/lib/appfleet/certs',
   run: '/run/appfleet',
   api: '/run/appfleet/agent.sock',
   program: '/usr/lib/appfleet',
@@ -77,3 +78,24 @@ export const openedMark = (name: string): string => `${startDirectory(name)}/ope
 export const goodSettings = `${paths.state}/appfleet.ini`;
 /** Exists while unit files have changed that systemd has not read again. */
 export const reloadMark = '/run/appfleet/units-changed';
+
+/** What is kept of a site's certificates: generations, `current`, state. */
+export const certificateFolder = (name: string): string => `${paths.certificates}/${name}`;
+/** A chain and its key, written whole and never changed; vhosts name them here. */
+export const generationFolder = (name: string, generation: string): string =>
+  `${certificateFolder(name)}/${generation}`;
+/** Link to the generation in use. */
+export const currentGeneration = (name: string): string => `${certificateFolder(name)}/current`;
+/** Link to the generation in use before that. */
+export const previousGeneration = (name: string): string => `${certificateFolder(name)}/previous`;
+/** Failures, the order under way, the CA's window. */
+export const certificateState = (name: string): string => `${certificateFolder(name)}/state.json`;
+/** Says how long the site has been gone whose certificates these are. */
+export const goneMark = (name: string): string => `${certificateFolder(name)}/gone`;
+/** The self-signed pair of this host. No site has a name that begins with a dot. */
+export const placeholderFolder = `${paths.certificates}/.placeholder`;
+/** Chain (leaf first) and key in a folder of either kind. */
+export const pairPaths = (folder: string): { chain: string; key: string } => ({
+  chain: `${folder}/chain.pem`,
+  key: `${folder}/key.pem`,
+});

@@ -66,6 +66,11 @@ const createFakeFiles = ({ disk, links, modes, accessed }: FakeHost): Files => {
       modes.set(path, mode);
       return Promise.resolve('written');
     },
+    makeFolder: (path, mode) => {
+      if (disk.has(path) || links.has(path)) fail('make the folder', path, 'it is there and not a directory');
+      modes.set(path, mode);
+      return Promise.resolve();
+    },
     removeTree: (path) => {
       for (const map of [disk, links, accessed])
         for (const one of map.keys()) if (one === path || one.startsWith(`${path}/`)) map.delete(one);
