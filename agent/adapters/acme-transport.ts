@@ -118,10 +118,11 @@ export const refused = (host: string, { status, headers, data }: Answer, now: nu
       retryAfterSeconds,
       unreachable: true,
     });
-  const hint = status < 400 || status === 404 ? 'is the directory URL right?' : undefined;
+  // RFC 7807 4.2: a status alone is a problem too, with nothing to say but its number.
   return new CaError(`the certificate authority ${host} answered ${status} without a reason`, {
+    problem: { type: 'about:blank', detail: '', status, name: null, subproblems: [] },
     retryAfterSeconds,
-    hint,
+    hint: status < 400 || status === 404 ? 'is the directory URL right?' : undefined,
   });
 };
 

@@ -127,6 +127,11 @@ export const createAcme = (options: AcmeOptions): CertificateAuthority => {
     updateContact: async (contacts) => void (await post(account().accountUrl, { contact: contactsOf(contacts) })),
     changeKey: async (newKeyPem) => {
       await guarded((client) => client.changeKey(newKeyPem, account()));
+      // Who throws the old key away must be sure: Pebble answers 200, and changes nothing, for a key that another account has.
+      const find = { onlyReturnExisting: true };
+      const found = await guarded((client) => client.post('newAccount', find, { keyPem: newKeyPem, accountUrl: null }));
+      if (found.headers['location'] !== accountUrl)
+        throw refuse('did not take the new key: it belongs to another account');
       keyPem = newKeyPem;
     },
     deactivate: async () => void (await post(account().accountUrl, { status: 'deactivated' })),

@@ -84,7 +84,7 @@ const configuration = (options: PebbleOptions): string =>
       externalAccountBindingRequired: options.bindings !== undefined,
       externalAccountMACKeys: options.bindings ?? {},
       domainBlocklist: options.blocked ?? [],
-      retryAfter: { authz: 1, order: 1 },
+      retryAfter: { authz: 0, order: 0 },
       ...(options.validitySeconds === undefined ? {} : { certificateValidityPeriod: options.validitySeconds }),
     },
   });
@@ -130,10 +130,13 @@ export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): 
   };
 
   await host.run(['sh', '-euc', makeCertificates]);
+  // Debian 12's knows nothing of DNS over HTTPS, Debian 13's insists on it unless told.
+  const usage = await host.run(['sh', '-c', 'pebble-challtestsrv -help 2>&1'], { allowFail: true });
+  const noDoh = usage.stdout.includes('-doh ') ? ['-doh', ''] : [];
   await stop(units.ca, units.dns);
   await run(
     ...([units.dns, [], '/usr/bin/pebble-challtestsrv', '-defaultIPv4', '127.0.0.1', '-defaultIPv6', ''] as const),
-    ...['-http01', '', '-https01', '', '-tlsalpn01', '', '-doh', '', '-dns01', `127.0.0.1:${ports.dns}`],
+    ...['-http01', '', '-https01', '', '-tlsalpn01', '', ...noDoh, '-dns01', `127.0.0.1:${ports.dns}`],
     ...['-management', `127.0.0.1:${ports.dnsManagement}`],
   );
   await answers(`http://127.0.0.1:${ports.dnsManagement}/`);
