@@ -234,7 +234,7 @@ t.test('files stay small, and say what they are for', (t) => {
     if (file !== 'agent/core/keys.ts') t.ok(text.split('\n').length <= 251, `${file} has at most 250 lines`);
     t.notMatch(text, /: any\b|\bas any\b|@ts-ignore|@ts-expect-error|eslint-disable/, file);
     // One noun, or a noun and what it is of; none of the words that say nothing.
-    t.match(posix.basename(file), /^[a-z]+(-[a-z]+)*\.ts$/, file);
+    t.match(posix.basename(file), /^[a-z][a-z0-9]*(-[a-z]+)*\.ts$/, file);
     t.notMatch(posix.basename(file), /manager|helper|util|handler|\binfo|\bdata|common|misc/, file);
     if (!file.startsWith('agent/core/')) continue;
     for (const [, name = ''] of text.matchAll(/^export const (\w+)(?::[^=]*)? =\s*(?:async )?(?:<[^(]*>)?\(/gm))

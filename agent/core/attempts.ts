@@ -70,7 +70,9 @@ export const noteFailure = (previous: Failure | null, trouble: Trouble, now: num
   const unreachable = trouble.unreachable === true;
   const nth = (unreachable ? missed : (row?.count ?? 0) - missed) + 1;
   const own = delayAfter(nth, trouble, random);
-  const asked = Math.min(longestRetryAfter, trouble.retryAfterSeconds ?? 0);
+  const wish = trouble.retryAfterSeconds ?? 0;
+  // Also when it is no number at all.
+  const asked = wish > 0 ? Math.min(longestRetryAfter, wish) : 0;
   return {
     count: (row?.count ?? 0) + 1,
     ...(missed > 0 || unreachable ? { unreachable: missed + (unreachable ? 1 : 0) } : {}),

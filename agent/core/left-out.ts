@@ -29,7 +29,8 @@ export const leaveOut = (
 ): CertificateState => {
   const before: LeftOut | undefined = leftOutOf(state, name);
   const count = (before?.count ?? 0) + 1;
-  const wait = Math.max(delayAfter(count, { lifetime }, random), Math.min(longestLeftOut, retryAfterSeconds ?? 0));
+  const wish = retryAfterSeconds ?? 0;
+  const wait = Math.max(delayAfter(count, { lifetime }, random), wish > 0 ? Math.min(longestLeftOut, wish) : 0);
   const since = before !== undefined && isPast(before.since, now) ? before.since : now;
   return { ...state, leftOut: { ...state.leftOut, [name]: { reason, since, again: now + wait, count } } };
 };

@@ -70,6 +70,28 @@ t.test('stamp', async (t) => {
   t.equal(await files.stamp(join(path, 'deeper')), null, 'reading it says what is wrong');
 });
 
+t.test('makeFolder', async (t) => {
+  const dir = await folder(t);
+  const path = join(dir, 'parent', 'secret');
+  await files.makeFolder(path, 0o700);
+  t.equal(modeOf(path), 0o700);
+  await writeFile(join(path, 'kept'), '');
+  await chmod(path, 0o755);
+  await files.makeFolder(path, 0o700);
+  t.equal(modeOf(path), 0o700, 'one that exists gets the mode too');
+  t.same(await files.list(path), ['kept']);
+  await symlink(path, join(dir, 'link'));
+  for (const name of ['link', 'parent/secret/kept'])
+    await t.rejects(files.makeFolder(join(dir, name), 0o700), {
+      code: 'AF_FILE',
+      message: /there and not a directory/,
+    });
+  await t.rejects(files.makeFolder(join(path, 'kept', 'deeper'), 0o700), {
+    code: 'AF_FILE',
+    message: /not a directory/,
+  });
+});
+
 t.test('list', async (t) => {
   const dir = await folder(t);
   t.same(await files.list(join(dir, 'absent')), []);
