@@ -36,7 +36,7 @@ export interface RunOptions {
 
 const folders = [paths.config, paths.sites, paths.services, paths.snippets];
 /** Editors write a file in several steps; a burst of changes is one pass. */
-const quietSeconds = 0.06;
+const quietSeconds = 0.03;
 const longestSeconds = 1.5;
 const secondLookSeconds = 1.5;
 /** How long a file may be missing while an editor replaces it. */
