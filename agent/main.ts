@@ -42,6 +42,8 @@ const context: Context = {
   width: process.stdout.columns || 120,
   host: () => (host ??= createHost()),
   templates: () => (templates ??= readTemplates()),
+  // units/appfleet.sh asks Node for it
+  tidyUp: () => globalThis.gc?.(),
   now: () => Date.now() / 1000,
   steady: () => performance.now() / 1000,
 };

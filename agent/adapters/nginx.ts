@@ -87,10 +87,10 @@ export const createNginx = (options: NginxOptions): WebServer => {
   const surroundings = (text: string): string =>
     sha256(`${text}\n${fingerprint(main, [vhosts, shared, testMainPath(main)])}`);
   const keyOf = (candidate: VhostCandidate, around: string, found: Installed | undefined): string =>
-    sha256([candidate.text, around, found?.ours === false ? found.hash : ''].join('\n'));
+    sha256([candidate.hash, around, found?.ours === false ? found.hash : ''].join('\n'));
 
   const isCurrent = (candidate: VhostCandidate, found: Installed | undefined, copies: ReadonlySet<string>): boolean =>
-    found?.hash === sha256(candidate.text) && candidate.snippets.every(({ copy }) => copies.has(basename(copy)));
+    found?.hash === candidate.hash && candidate.snippets.every(({ copy }) => copies.has(basename(copy)));
 
   /** What this master has loaded once it loaded what is on disk now. */
   const recordFor = ({ pid, started }: Process): string => {

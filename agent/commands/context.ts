@@ -20,6 +20,8 @@ export interface Context {
   /** Connects to systemd, Docker and nginx at the first call. */
   host: () => Host;
   templates: () => Templates;
+  /** Gives memory back that nobody needs any more; what the daemon does between two passes. */
+  tidyUp: () => void;
   /** Seconds since the epoch. */
   now: () => number;
   /** Seconds on a clock that nobody sets. */

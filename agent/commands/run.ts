@@ -2,12 +2,11 @@
  * `appfleet run`: the daemon. It makes the host match the files, sends idle sites to sleep and answers on its socket.
  * Sites wake, restart and answer without it; it may be killed at any moment.
  */
-import { watch as watchFolder } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createApi } from '../api/server.ts';
 import { createRoutes } from '../api/routes.ts';
 import type { Log } from '../adapters/journal.ts';
-import { appUnit, paths } from '../core/names.ts';
+import { paths } from '../core/names.ts';
 import { describeStep } from '../core/step.ts';
 import { describeProblem } from '../core/problem.ts';
 import { messageOf } from '../errors.ts';
@@ -22,6 +21,7 @@ import { createReconciler, type Report } from '../reconcile/reconcile.ts';
 import { createWholePass } from '../reconcile/whole-pass.ts';
 import { createIdleWatch } from '../switchboard/idle.ts';
 import type { Context, ExitCode } from './context.ts';
+import { watchHost } from './hints.ts';
 import { newPassword } from './secret.ts';
 
 export interface RunOptions {
@@ -34,9 +34,8 @@ export interface RunOptions {
   onReload: (callback: () => void) => void;
 }
 
-const folders = [paths.config, paths.sites, paths.services, paths.snippets];
 /** Editors write a file in several steps; a burst of changes is one pass. */
-const quietSeconds = 0.06;
+const quietSeconds = 0.03;
 const longestSeconds = 1.5;
 const secondLookSeconds = 1.5;
 /** How long a file may be missing while an editor replaces it. */
@@ -115,6 +114,8 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
       throw error;
     } finally {
       passBegan = null;
+      // Left alone, the heap keeps room for the next thousand sites.
+      context.tidyUp();
     }
   };
 
@@ -176,46 +177,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     callOffIdle = systemTimers.after(wait * 1000, () => void idleRound());
   };
 
-  // Hints. Whatever they miss, the pass of the interval finds.
-  const watchers = folders.flatMap((folder) => {
-    try {
-      return [
-        watchFolder(folder, (_event, name) => loop.trigger(`${folder}/${name ?? ''}`)).on('error', () => undefined),
-      ];
-    } catch {
-      return [];
-    }
-  });
-  const unwatchContainers = host.containers.watch(({ site, action }) => {
-    if (site === null) return loop.trigger('docker is back');
-    if (action !== 'start') return;
-    void host.units
-      .list([appUnit(site)])
-      .then(([unit]) => {
-        if (unit === undefined || unit.active === 'inactive' || unit.active === 'failed')
-          loop.trigger(`container ${site} was started by hand`);
-      })
-      .catch(() => loop.trigger(`container ${site} started`));
-  });
-  // Somebody built, loaded or pulled what a site waits for.
-  const unwatchImages = host.containers.watchImages(() => {
-    const waits = last?.results.some(({ step, outcome }) => step.kind === 'pull-image' && outcome !== 'done');
-    if (waits === true) loop.trigger('an image came');
-  });
-  const unwatchUnits = await host.units
-    .watch((unit) => {
-      if (unit === null) return loop.trigger('the bus is back');
-      const members = [...(last?.fleet.sites ?? []), ...(last?.fleet.services ?? [])];
-      const concerned = members.some(
-        ({ name, idleSeconds, container }) =>
-          unit === `${name}.socket` || (idleSeconds === 'never' && container !== null && unit.startsWith(name)),
-      );
-      if (concerned) loop.trigger(unit);
-    })
-    .catch((error: unknown) => {
-      log.warn(`systemd cannot be watched now: ${messageOf(error)}`);
-      return () => undefined;
-    });
+  const unwatch = await watchHost(host, loop, () => last, log);
   options.onReload(() => loop.trigger('SIGHUP'));
 
   let callOffWatchdog = (): void => undefined;
@@ -237,10 +199,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   notify.stopping();
   callOffIdle();
   callOffWatchdog();
-  for (const watcher of watchers) watcher.close();
-  unwatchContainers();
-  unwatchImages();
-  unwatchUnits();
+  unwatch();
   api.close();
   // A pass may be cut anywhere; a short one is still let finish so that the log ends well.
   await Promise.race([loop.stop(), new Promise((resolve) => setTimeout(resolve, 2000).unref())]);

@@ -25,11 +25,14 @@ export interface VhostCandidate {
   site: string;
   /** The admin's site file, for messages. */
   source: string;
-  text: string;
+  /** Rendered anew each time: it is needed when it changed, and a thousand of them would only lie in memory. */
+  readonly text: string;
+  /** sha256 of the text. */
+  hash: string;
   /** Copies that the text includes; they are to be written before it. */
   snippets: readonly (Snippet & { copy: string })[];
   /** The text without snippets, for a new site whose snippets nginx refuses; null when there are none. */
-  plainText: string | null;
+  readonly plainText: string | null;
 }
 
 const must = (ok: boolean, what: string, value: string): string => {
@@ -183,11 +186,17 @@ export const vhostCandidate = (
   const copyOf = (snippet: Snippet | null): string | null => (snippet === null ? null : snippetCopy(snippet.text));
   const include = { server: copyOf(snippets.server), location: copyOf(snippets.location) };
   const none = { server: null, location: null };
+  const text = (including: Snippets<string>): string => renderVhost(spec, nginx, including, settings, templates);
   return {
     site: spec.name,
     source: spec.file,
-    text: renderVhost(spec, nginx, include, settings, templates),
+    get text() {
+      return text(include);
+    },
+    hash: sha256(text(include)),
     snippets: used.map((snippet) => ({ ...snippet, copy: snippetCopy(snippet.text) })),
-    plainText: used.length === 0 ? null : renderVhost(spec, nginx, none, settings, templates),
+    get plainText() {
+      return used.length === 0 ? null : text(none);
+    },
   };
 };

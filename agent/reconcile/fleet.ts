@@ -12,7 +12,7 @@ import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from '../core/spe
 import type { Snippet, Snippets } from '../core/vhost.ts';
 import { messageOf } from '../errors.ts';
 import type { Files } from '../ports.ts';
-import { createReader, type Reader } from './reader.ts';
+import { createReaders, type Reader } from './reader.ts';
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -114,11 +114,10 @@ const holdersOf = async (files: Files, domains: ReadonlySet<string>, names: read
  */
 export const createFleetReader = (
   files: Files,
-  readText: Reader = createReader(files),
   pause: () => Promise<void> = () => Promise.resolve(),
-): (() => Promise<Fleet>) => {
+): ((readText?: Reader) => Promise<Fleet>) => {
   const list = createLister(files, pause);
-  const readFolder = async (folder: string): Promise<SourceFile[]> => {
+  const readFolder = async (readText: Reader, folder: string): Promise<SourceFile[]> => {
     const sources: SourceFile[] = [];
     for (const name of await list(folder)) sources.push(await readSource(readText, `${folder}/${name}`));
     return sources;
@@ -130,7 +129,10 @@ export const createFleetReader = (
   const secretsOf = remember(parseSecrets);
   let lastSettings: Settings | null = null;
 
-  const readSettings = async (problems: Problem[]): Promise<Pick<Fleet, 'settings' | 'goodSettings'>> => {
+  const readSettings = async (
+    readText: Reader,
+    problems: Problem[],
+  ): Promise<Pick<Fleet, 'settings' | 'goodSettings'>> => {
     const source = await readSource(readText, paths.settings);
     const text = source.unreadable === absent ? '' : source.text;
     const parsed = settingsOf({ ...source, text });
@@ -146,6 +148,7 @@ export const createFleetReader = (
 
   /** Variables of a container's env_file, or the problems that keep it from being used. */
   const readEnvFile = async (
+    readText: Reader,
     path: string,
   ): Promise<{ env: Environment; needsSecret: boolean } | { problems: Problem[] }> => {
     const source = await readSource(readText, path);
@@ -159,22 +162,22 @@ export const createFleetReader = (
     return { env: parsed.secrets, needsSecret: parsed.secrets[rootPassword] === undefined };
   };
 
-  return async () => {
+  return async (readText = createReaders(files)()) => {
     const problems: Problem[] = [];
     const keep = new Set<string>();
-    const read = await readSettings(problems);
+    const read = await readSettings(readText, problems);
     const refuse = (file: string, found: readonly Problem[]): void => {
       problems.push(...found);
       keep.add(nameOf(file));
     };
     const sites: SiteSpec[] = [];
-    for (const source of await readFolder(paths.sites)) {
+    for (const source of await readFolder(readText, paths.sites)) {
       const parsed = site(source);
       if ('spec' in parsed) sites.push(parsed.spec);
       else refuse(source.path, parsed.problems);
     }
     const services: ServiceSpec[] = [];
-    for (const source of await readFolder(paths.services)) {
+    for (const source of await readFolder(readText, paths.services)) {
       const parsed = service(source);
       if ('spec' in parsed) services.push(parsed.spec);
       else refuse(source.path, parsed.problems);
@@ -195,7 +198,7 @@ export const createFleetReader = (
     let needsSecret = false;
     const resolve = async (name: string, container: ContainerSpec | null): Promise<void> => {
       if (container === null || container.envFile === null) return void environments.set(name, container?.env ?? {});
-      const read = await readEnvFile(container.envFile);
+      const read = await readEnvFile(readText, container.envFile);
       if ('problems' in read) {
         problems.push(...read.problems);
         keep.add(name);

@@ -40,7 +40,10 @@ const ownerFinder =
     return known.has(site) ? site : null;
   };
 
-/** Reads the host. The order matters: units before containers, so that a container seen running with its unit down was started by hand. */
+/**
+ * Reads the host. The order matters: units before containers, so that a container seen running with its unit down was started by
+ * hand. systemd is asked first, because it takes its time to answer.
+ */
 export const observe = async (
   host: Host,
   readText: Reader,
@@ -50,6 +53,9 @@ export const observe = async (
   shared: string,
 ): Promise<Observation> => {
   const { files } = host;
+  const listed = host.units.list(unitPatterns);
+  // Awaited below; until then a failure is not unhandled.
+  listed.catch(() => undefined);
   const texts = new Map<string, string>();
   const links = new Map<string, string>();
   const foreign = new Set<string>();
@@ -107,7 +113,7 @@ export const observe = async (
   const units = new Map<string, Active>();
   const switchedOn = new Set<string>();
   const switchless = new Set<string>();
-  for (const unit of await host.units.list(unitPatterns)) units.set(unit.name, unit.active);
+  for (const unit of await listed) units.set(unit.name, unit.active);
   for (const { name, kind } of members)
     if (kind === 'site') {
       const target = await files.readLink(httpSocket(name));

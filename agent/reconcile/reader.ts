@@ -7,9 +7,13 @@ import type { Files } from '../ports.ts';
  */
 export type Reader = (path: string, expected?: string) => Promise<string | null>;
 
-export const createReader = (files: Pick<Files, 'read' | 'stamp'>): Reader => {
+/**
+ * Remembers texts from one look at the host to the next; each call begins a look, and gives the reader for it. Within one look
+ * a file is looked at once.
+ */
+export const createReaders = (files: Pick<Files, 'read' | 'stamp'>): (() => Reader) => {
   const known = new Map<string, { stamp: string; text: string }>();
-  return async (path, expected) => {
+  const read = async (path: string, expected: string | undefined): Promise<string | null> => {
     // Before the text is read: what changes in between has another stamp the next time.
     const stamp = await files.stamp(path);
     const last = known.get(path);
@@ -23,5 +27,13 @@ export const createReader = (files: Pick<Files, 'read' | 'stamp'>): Reader => {
     const kept = text === expected ? expected : text;
     if (stamp !== null) known.set(path, { stamp, text: kept });
     return kept;
+  };
+  return () => {
+    const seen = new Map<string, Promise<string | null>>();
+    return (path, expected) => {
+      const once = seen.get(path) ?? read(path, expected);
+      seen.set(path, once);
+      return once;
+    };
   };
 };

@@ -15,7 +15,7 @@ import { createExecutors } from './execute.ts';
 import { createFleetReader, type Environment, type Fleet } from './fleet.ts';
 import { observe } from './observe.ts';
 import type { Pulls } from './pulls.ts';
-import { createReader } from './reader.ts';
+import { createReaders, type Reader } from './reader.ts';
 
 export interface Report {
   fleet: Fleet;
@@ -51,8 +51,8 @@ export const createReconciler = (
   newPassword: () => string,
   pause?: () => Promise<void>,
 ): Reconciler => {
-  const readText = createReader(host.files);
-  const readFleet = createFleetReader(host.files, readText, pause);
+  const beginLook = createReaders(host.files);
+  const readFleet = createFleetReader(host.files, pause);
   const site = rendered((spec: SiteSpec, key: string): Member => {
     const { env, settings } = JSON.parse(key) as { env: Environment; settings: Settings };
     return desiredSite(spec, env, settings, templates);
@@ -62,7 +62,7 @@ export const createReconciler = (
   );
   const vhosts = new WeakMap<SiteSpec, { key: string; candidate: VhostCandidate }>();
 
-  const look = async (fleet: Fleet) => {
+  const look = async (fleet: Fleet, readText: Reader) => {
     const { settings } = fleet;
     const facts = await host.web.facts();
     const problems = [...fleet.problems];
@@ -109,17 +109,20 @@ export const createReconciler = (
 
   return {
     plan: async () => {
-      const fleet = await readFleet();
-      const { problems, steps } = await look(fleet);
+      const readText = beginLook();
+      const fleet = await readFleet(readText);
+      const { problems, steps } = await look(fleet, readText);
       return { fleet, problems, steps };
     },
     apply: async ({ onProgress, pulls, ...options }) => {
-      let fleet = await readFleet();
+      let readText = beginLook();
+      let fleet = await readFleet(readText);
       if (await ensureSecret(fleet)) {
         onProgress(`made a database root password in ${paths.secrets}`);
-        fleet = await readFleet();
+        readText = beginLook();
+        fleet = await readFleet(readText);
       }
-      const { problems, steps, vhosts: changes } = await look(fleet);
+      const { problems, steps, vhosts: changes } = await look(fleet, readText);
       // Only a convenience: a full disk must not keep anything else from being done.
       if (fleet.goodSettings !== null)
         await host.files.write({ path: goodSettings, text: fleet.goodSettings, mode: 0o644 }).catch(() => undefined);

@@ -78,13 +78,18 @@ export const createSandbox = (folder: string, run: Run, program = 'nginx'): Sand
     open: () => createNginx({ run: counting, files: createFiles(), paths, program, reloadLimitSeconds: 10 }),
     tests: () => tests,
     site: (name, inside = 'return 204;', snippet) => {
-      if (snippet === undefined)
-        return { site: name, source: `/sites/${name}.ini`, text: vhost(name, inside), snippets: [], plainText: null };
+      const source = `/sites/${name}.ini`;
+      if (snippet === undefined) {
+        const text = vhost(name, inside);
+        return { site: name, source, text, hash: sha256(text), snippets: [], plainText: null };
+      }
       const copy = copyOf(snippet);
+      const text = vhost(name, `${inside}\n    include ${copy};`);
       return {
         site: name,
-        source: `/sites/${name}.ini`,
-        text: vhost(name, `${inside}\n    include ${copy};`),
+        source,
+        text,
+        hash: sha256(text),
         snippets: [{ file: `/vhost.d/${name}.conf`, text: snippet, copy }],
         plainText: vhost(name, inside),
       };

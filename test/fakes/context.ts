@@ -35,6 +35,7 @@ export const createFakeContext = (host: Host, change: Partial<Context> = {}): Fa
     host: () => host,
     templates: readTemplates,
     now: () => host.now(),
+    tidyUp: () => undefined,
     steady: () => 0,
     ...change,
     out,
