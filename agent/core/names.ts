@@ -14,6 +14,8 @@ export const paths = {
   sharedVhost: '/etc/nginx/conf.d/appfleet.conf',
   state: '/var/lib/appfleet',
   certificates: '/var/lib/appfleet/certs',
+  accounts: '/var/lib/appfleet/acme',
+  renewedHooks: '/etc/appfleet/hooks/cert-renewed.d',
   run: '/run/appfleet',
   api: '/run/appfleet/agent.sock',
   program: '/usr/lib/appfleet',
@@ -99,3 +101,15 @@ export const pairPaths = (folder: string): { chain: string; key: string } => ({
   chain: `${folder}/chain.pem`,
   key: `${folder}/key.pem`,
 });
+
+/** What is kept for a CA, by the URL of its directory: its host for people, a part of its hash for what differs. */
+export const accountFolder = (directory: string): string => {
+  const host = /^https?:\/\/([^/]+)/.exec(directory)?.[1]?.toLowerCase().replaceAll(/[^a-z0-9.-]/g, '_') ?? 'ca';
+  return `${paths.accounts}/${host}-${sha256(directory).slice(0, 8)}`;
+};
+/** The account's private key, 0600. Its thumbprint is in the answer to every challenge. */
+export const accountKey = (directory: string): string => `${accountFolder(directory)}/account.key`;
+/** Its URL, as the CA gave it. */
+export const accountFile = (directory: string): string => `${accountFolder(directory)}/account.json`;
+/** What counts against the CA's limits. */
+export const ledgerFile = (directory: string): string => `${accountFolder(directory)}/ledger.json`;
