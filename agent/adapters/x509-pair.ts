@@ -44,6 +44,24 @@ const blocksOf = (pem: string, what: string): Block[] => {
 /** Of what OpenSSL says only the reason: `error:0480006C:PEM routines::no start line` is for nobody. */
 const reasonOf = (error: unknown): string => messageOf(error).replace(/^error:[0-9A-F]+:[^:]*:[^:]*:/i, '');
 
+/** A thousand sites have a handful of issuers, and a pair that was read is mostly checked next. */
+const mostRemembered = 32;
+
+/** What was made for a key lately, or else made now. */
+const remembered = <K, V>(memory: Map<K, V>, key: K, make: () => V): V => {
+  const value = memory.get(key) ?? make();
+  memory.delete(key);
+  memory.set(key, value);
+  for (const oldest of memory.keys()) {
+    if (memory.size <= mostRemembered) break;
+    memory.delete(oldest);
+  }
+  return value;
+};
+
+const parsed = new Map<string, X509Certificate>();
+const described = new Map<X509Certificate, CertificateDetails>();
+
 /** The certificates of a chain file as they stand. Throws AF_CERTIFICATE. */
 export const readChain = (pem: string): X509Certificate[] => {
   const blocks = blocksOf(pem, 'certificate');
@@ -59,7 +77,7 @@ export const readChain = (pem: string): X509Certificate[] => {
     throw unusable(`the chain has more than ${mostCertificates} certificates`);
   return certificates.map(({ text }, at) => {
     try {
-      return new X509Certificate(text);
+      return remembered(parsed, text, () => new X509Certificate(text));
     } catch (error) {
       throw unusable(`certificate ${at + 1} cannot be read: ${reasonOf(error)}`, error);
     }
@@ -125,8 +143,7 @@ const publicKeyOf = (certificate: X509Certificate): KeyObject => {
 const issuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
   certificate.checkIssued(issuer) && certificate.verify(publicKeyOf(issuer));
 
-/** What we want to know of a certificate. Throws AF_CERTIFICATE. */
-export const detailsOf = (certificate: X509Certificate): CertificateDetails => {
+const describe = (certificate: X509Certificate): CertificateDetails => {
   const type = publicKeyOf(certificate).asymmetricKeyType ?? '';
   const keyType = keyTypes[type];
   if (keyType === undefined)
@@ -142,6 +159,10 @@ export const detailsOf = (certificate: X509Certificate): CertificateDetails => {
     selfSigned: issuedBy(certificate, certificate),
   };
 };
+
+/** What we want to know of a certificate. Throws AF_CERTIFICATE. */
+export const detailsOf = (certificate: X509Certificate): CertificateDetails =>
+  remembered(described, certificate, () => describe(certificate));
 
 const goodCurves: readonly string[] = ['prime256v1', 'secp384r1', 'secp521r1'];
 

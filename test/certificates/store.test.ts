@@ -201,6 +201,18 @@ t.test('what somebody broke is no certificate', async (t) => {
   }
   const host = createFakeHost();
   const store = createStore(host.files, x509);
+  const { keyPath: mixed } = await store.install(
+    'mixed.example',
+    await authority.issue({ names: ['mixed.example'] }),
+    [],
+    now,
+  );
+  host.disk.set(mixed, second.keyPem);
+  t.equal(await store.current('mixed.example'), null);
+  const quick = createStore(host.files, x509, 'chain');
+  t.match(await quick.current('mixed.example'), { site: 'mixed.example' }, 'who only watches does not open keys');
+  host.disk.delete(mixed);
+  t.equal(await quick.current('mixed.example'), null, 'but they have to be there');
   host.disk.set(`${folder}/state.json`, '{"failure":');
   t.same(await store.readState(site), emptyState);
   const { chainPath, keyPath } = { chainPath: '/x', keyPath: '/y' };
