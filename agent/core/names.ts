@@ -104,7 +104,11 @@ export const pairPaths = (folder: string): { chain: string; key: string } => ({
 
 /** What is kept for a CA, by the URL of its directory: its host for people, a part of its hash for what differs. */
 export const accountFolder = (directory: string): string => {
-  const host = /^https?:\/\/([^/]+)/.exec(directory)?.[1]?.toLowerCase().replaceAll(/[^a-z0-9.-]/g, '_') ?? 'ca';
+  const host =
+    /^https?:\/\/([^/]+)/
+      .exec(directory)?.[1]
+      ?.toLowerCase()
+      .replaceAll(/[^a-z0-9.-]/g, '_') ?? 'ca';
   return `${paths.accounts}/${host}-${sha256(directory).slice(0, 8)}`;
 };
 /** The account's private key, 0600. Its thumbprint is in the answer to every challenge. */
