@@ -104,8 +104,13 @@ const settings = async () => {
   const url = `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`;
   const { fileKinds } = await import(url);
   const { section, keys } = fileKinds.settings;
-  const lines = Object.values(keys).map((key) => `; ${key.help}.\n;${key.name} = ${key.default}\n`);
-  return [`; Settings of the App Fleet agent. The values shown are the defaults.\n[${section}]\n`, ...lines].join('\n');
+  const shown = (key) => (key.default === null || key.default === '' ? [' For example:', key.example] : ['', key.default]);
+  const lines = Object.values(keys).map((key) => {
+    const [note, value] = shown(key);
+    return `; ${key.help}.${note}\n;${key.name} = ${value}\n`;
+  });
+  const title = '; Settings of the App Fleet agent. The values shown are the defaults, where there is one.';
+  return [`${title}\n[${section}]\n`, ...lines].join('\n');
 };
 
 /** Everything that a host gets: path below / -> bytes and mode. */

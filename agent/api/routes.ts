@@ -1,5 +1,6 @@
 /** What the agent answers. */
 import { appUnit } from '../core/names.ts';
+import { defaultSettings } from '../core/settings.ts';
 import { outcomeOf, stepLine } from '../reconcile/outcome.ts';
 import type { Host } from '../ports.ts';
 import type { StepResult } from '../reconcile/apply.ts';
@@ -25,7 +26,7 @@ export const createRoutes = ({ host, metrics, fleet, pass }: RouteParts): Routes
     fleet() ?? {
       sites: [],
       services: [],
-      settings: { parallelStarts: 0, passIntervalSeconds: 0, httpPort: 0 },
+      settings: defaultSettings,
       goodSettings: null,
       problems: [],
       keep: new Set(),

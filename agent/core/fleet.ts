@@ -1,8 +1,10 @@
 /** What no file can know alone: whether names, units and needs of all sites and services fit together. */
-import { appUnit, siteUnit, socketUnit } from './names.ts';
+import { appUnit, paths, siteUnit, socketUnit } from './names.ts';
 import { didYouMean } from './nearest.ts';
 import type { Problem } from './problem.ts';
-import type { ServiceSpec, SiteSpec } from './spec.ts';
+import { defaultSettings } from './settings.ts';
+import type { AcmeSettings, ServiceSpec, SiteSpec } from './spec.ts';
+import { hasTls } from './tls-keys.ts';
 
 type Named = { name: string; file: string };
 
@@ -177,11 +179,32 @@ const cycleProblems = (services: readonly ServiceSpec[]): Problem[] => {
   });
 };
 
+/** Names that no certificate can be ordered for, because only DNS-01 proves wildcards (RFC 8555 8.4). */
+const wildcardProblems = (sites: readonly SiteSpec[], { directory, dnsHook }: AcmeSettings): Problem[] =>
+  directory === null || dnsHook !== null
+    ? []
+    : sites
+        .filter(({ tls }) => tls.mode === 'auto' && hasTls(tls))
+        .flatMap(({ file, aliases }) => {
+          const wildcard = aliases.find((name) => name.startsWith('*.'));
+          return wildcard === undefined
+            ? []
+            : [
+                {
+                  file,
+                  section: 'site',
+                  key: 'aliases',
+                  message: `a certificate for ${wildcard} can only be had with DNS-01, and no acme_dns_hook is set`,
+                  hint: `set acme_dns_hook in ${paths.settings}, or write tls = off or tls = files`,
+                },
+              ];
+        });
+
 /**
  * Problems between files; each makes only the file it names invalid. Where two files ask for the same domain, who serves it now
  * (`holders`) keeps it, else the site of that name, else the one whose path sorts first. `foreignUnits` are unit files of this
  * host that are not ours (`nginx.service`); `kept` are names whose file has problems of its own: they keep their domains, and
- * sites that need them are not blamed as well.
+ * sites that need them are not blamed as well. `acme`: how certificates are ordered.
  */
 export const checkFleet = (
   sites: readonly SiteSpec[],
@@ -189,6 +212,7 @@ export const checkFleet = (
   foreignUnits: ReadonlySet<string>,
   kept: ReadonlySet<string> = new Set(),
   holders: Holders = new Map(),
+  acme: AcmeSettings = defaultSettings.acme,
 ): Problem[] => {
   const orderedSites = byFile(sites);
   const orderedServices = byFile(services);
@@ -203,5 +227,6 @@ export const checkFleet = (
       needsProblems('service', { ...service, needs: service.container.needs }, services, known),
     ),
     ...cycleProblems(orderedServices),
+    ...wildcardProblems(orderedSites, acme),
   ];
 };

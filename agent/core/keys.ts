@@ -1,4 +1,5 @@
 /** The one table of everything an admin can write. Validation, `appfleet help` and the README's reference come from it. */
+import { addresses, directory, emails, keyId, profile } from './authority.ts';
 import { command } from './command.ts';
 import { domains } from './domain.ts';
 import { absolutePath, inside, page, root, volumes } from './path.ts';
@@ -225,6 +226,39 @@ export const siteKeys = {
     help: 'Page shown while the site is stopped, instead of a plain one',
     example: '/srv/www/maintenance.html',
   }),
+  tls: site('tls', {
+    type: choice('auto', 'off', 'files'),
+    default: 'auto',
+    help: 'Where the certificate comes from: ordered from the CA of the settings, nowhere (no HTTPS), or the files in certificate and certificate_key',
+    example: 'files',
+  }),
+  certificate: site('certificate', {
+    type: absolutePath,
+    help: 'File with the certificate and its chain in PEM, for tls = files; a copy is used once it was found good',
+    example: '/etc/ssl/example.org.pem',
+  }),
+  certificate_key: site('certificate_key', {
+    type: absolutePath,
+    help: 'File with the private key of that certificate in PEM',
+    example: '/etc/ssl/private/example.org.key',
+  }),
+  https: site('https', {
+    type: choice('redirect', 'both', 'only', 'off'),
+    default: 'redirect',
+    help: 'What visitors over HTTP get: sent to HTTPS, the same as over HTTPS, nothing, or all there is (no HTTPS); until there is a certificate, the site',
+    example: 'both',
+  }),
+  hsts: site('hsts', {
+    type: duration(0, 730),
+    help: 'How long browsers that were here must not come without HTTPS; not undone by removing the line, only by 0s. Not sent when absent',
+    example: '365d',
+  }),
+  key_type: site('key_type', {
+    type: choice('ecdsa', 'rsa'),
+    default: 'ecdsa',
+    help: 'Key of an ordered certificate: ecdsa (P-256), or rsa (2048 bits) for very old clients',
+    example: 'rsa',
+  }),
 };
 
 /** Keys of a shared container's file, /etc/appfleet/services/NAME.ini. */
@@ -288,7 +322,60 @@ export const settingKeys = {
     help: 'Time between two looks at the whole host when nothing happens',
     example: '5m',
   }),
-  http_port: setting('http_port', { type: port, default: '80', help: 'Port that nginx listens on', example: '8080' }),
+  http_port: setting('http_port', {
+    type: port,
+    default: '80',
+    help: 'Port that nginx listens on for HTTP; CAs ask on port 80, whoever forwards that',
+    example: '8080',
+  }),
+  https_port: setting('https_port', {
+    type: port,
+    default: '443',
+    help: 'Port that nginx listens on for HTTPS',
+    example: '8443',
+  }),
+  acme_directory: setting('acme_directory', {
+    type: directory,
+    default: 'letsencrypt',
+    help: 'Certificate authority that issues certificates to this host; using it means to agree to its terms',
+    example: 'letsencrypt-staging',
+  }),
+  acme_ca_file: setting('acme_ca_file', {
+    type: absolutePath,
+    help: 'File in PEM with the authority that signed the certificate of acme_directory itself, where it is not one that everybody trusts',
+    example: '/etc/ssl/own-ca.pem',
+  }),
+  acme_email: setting('acme_email', {
+    type: emails,
+    default: '',
+    help: 'Whom the CA may write to',
+    example: 'admin@example.org',
+  }),
+  acme_eab_kid: setting('acme_eab_kid', {
+    type: keyId,
+    help: 'Key id of the external account binding, for CAs that want one',
+    example: 'kid-1',
+  }),
+  acme_eab_key_file: setting('acme_eab_key_file', {
+    type: absolutePath,
+    help: 'File with the HMAC key of that binding, in base64url as the CA gave it',
+    example: '/etc/appfleet/eab.key',
+  }),
+  acme_profile: setting('acme_profile', {
+    type: profile,
+    help: 'Certificate profile, where the CA offers several; its usual one when absent',
+    example: 'shortlived',
+  }),
+  acme_dns_hook: setting('acme_dns_hook', {
+    type: absolutePath,
+    help: 'Program that sets and removes TXT records (add|del NAME TXT VALUE); names are then proved by DNS, which wildcards need',
+    example: '/etc/appfleet/hooks/dns',
+  }),
+  acme_addresses: setting('acme_addresses', {
+    type: addresses,
+    help: "Addresses that names must lead to before a certificate is ordered; this host's own when absent, any behind a load balancer",
+    example: '192.0.2.1, 2001:db8::1',
+  }),
 };
 
 /** A section whose names are the admin's own. */
@@ -316,7 +403,7 @@ const headers: FreeSection = {
   parseName: parseHeaderName,
   runtimes,
   help: 'Headers that nginx adds to every answer',
-  example: 'Strict-Transport-Security = max-age=31536000',
+  example: 'Referrer-Policy = same-origin',
 };
 
 /** One kind of file: its main section with a fixed set of keys, and its free sections. */

@@ -33,10 +33,9 @@ export const whole = (name: string, least: number, most: number): ValueType<numb
 export const port = whole('port', 1, 65535);
 
 const secondsPer: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86400 };
-const longestSeconds = 365 * 86400;
 
-/** A duration in whole seconds, like `90s`, `10m` or `1h30m`. */
-export const duration = (least: number): ValueType<number> => ({
+/** A duration in whole seconds, like `90s`, `10m` or `1h30m`; at least so many seconds, at most so many days. */
+export const duration = (least: number, mostDays = 365): ValueType<number> => ({
   name: 'duration',
   form: '30s, 10m, 2h, 1d or 1h30m',
   comment: true,
@@ -49,7 +48,7 @@ export const duration = (least: number): ValueType<number> => ({
     for (const [, number, unit] of text.matchAll(/(\d+)([smhd])/g))
       seconds += Number(number) * (secondsPer[unit ?? ''] ?? 0);
     if (seconds < least) return bad(`${shown(text)} is too short`, `the least is ${least}s`);
-    return seconds > longestSeconds ? bad(`${shown(text)} is too long`, 'the most is 365d') : good(seconds);
+    return seconds > mostDays * 86400 ? bad(`${shown(text)} is too long`, `the most is ${mostDays}d`) : good(seconds);
   },
 });
 

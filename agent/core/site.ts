@@ -4,6 +4,7 @@ import { type Form, openForm } from './form.ts';
 import { fileKinds, siteKeys as keys } from './keys.ts';
 import type { Problem, SourceFile } from './problem.ts';
 import type { ContainerSpec, Runtime, SiteSpec } from './spec.ts';
+import { takeTls } from './tls-keys.ts';
 import { shown } from './value.ts';
 
 /** A file's name without folder and `.ini`. */
@@ -72,6 +73,7 @@ export const parseSite = (source: SourceFile): { spec: SiteSpec } | { problems: 
   const container = dynamic ? takeContainer(form, keys) : null;
   const containerRoot = form.takeOr(keys.container_root, '');
   if (container !== null && runtime !== null) checkContainer(form, runtime, container, containerRoot);
+  const headers = form.takeFree('headers');
   const spec: SiteSpec = {
     name,
     file: source.path,
@@ -90,8 +92,9 @@ export const parseSite = (source: SourceFile): { spec: SiteSpec } | { problems: 
     maxBodyBytes: form.takeOr(keys.max_body_size, 0),
     redirect: takeRedirect(form, name, aliases),
     basicAuth: form.take(keys.basic_auth),
-    headers: form.takeFree('headers'),
+    headers,
     maintenancePage: form.take(keys.maintenance_page),
+    tls: takeTls(form, headers),
   };
   const problems = form.problems();
   return problems.length === 0 ? { spec } : { problems };

@@ -30,6 +30,20 @@ export interface ContainerSpec {
   needs: readonly string[];
 }
 
+/** How a site is served over HTTPS. */
+export interface TlsSpec {
+  /** Where its certificate comes from: ordered, nowhere, or the admin's files. */
+  mode: 'auto' | 'off' | 'files';
+  /** Paths of the admin's files; null unless the mode is `files`. */
+  certificate: string | null;
+  key: string | null;
+  /** What happens on which port; `off` is the same as the mode `off`. */
+  https: 'redirect' | 'both' | 'only' | 'off';
+  /** What browsers are told to remember; null: nothing. */
+  hstsSeconds: number | null;
+  keyType: 'ecdsa' | 'rsa';
+}
+
 export interface SiteSpec {
   /** The domain in ASCII (punycode); also the name of units, container and directories. */
   name: string;
@@ -58,6 +72,7 @@ export interface SiteSpec {
   basicAuth: string | null;
   headers: readonly (readonly [name: string, value: string])[];
   maintenancePage: string | null;
+  tls: TlsSpec;
 }
 
 export interface ServiceSpec {
@@ -71,11 +86,30 @@ export interface ServiceSpec {
   idleSeconds: number | 'never';
 }
 
+/** Who issues certificates to this host, and how. */
+export interface AcmeSettings {
+  /** URL of the ACME directory; null: nothing is ordered. */
+  directory: string | null;
+  /** PEM file with the CA that signed the directory's own certificate; null: one that everybody trusts. */
+  caFile: string | null;
+  /** `mailto:` URLs. */
+  contacts: readonly string[];
+  /** External account binding (RFC 8555 7.3.4): the key's id, and the file with the key. */
+  binding: { kid: string; keyFile: string } | null;
+  profile: string | null;
+  /** Program that sets TXT records; null: no DNS-01, so no wildcards. */
+  dnsHook: string | null;
+  /** Addresses that names of sites may resolve to: this host's own, these, or any. */
+  addresses: 'host' | 'any' | readonly string[];
+}
+
 export interface Settings {
   /** How many containers may be starting at the same time; shared containers go first and do not count. */
   parallelStarts: number;
   /** Seconds between two passes when nothing happens. */
   passIntervalSeconds: number;
-  /** Port that nginx listens on. */
+  /** Ports that nginx listens on. */
   httpPort: number;
+  httpsPort: number;
+  acme: AcmeSettings;
 }

@@ -6,7 +6,7 @@ import { goodSettings, mark, paths, unitPath, vhostPath } from '../core/names.ts
 import type { Problem, SourceFile } from '../core/problem.ts';
 import { parseSecrets, rootPassword } from '../core/secrets.ts';
 import { parseService } from '../core/service.ts';
-import { parseSettings } from '../core/settings.ts';
+import { defaultSettings, parseSettings } from '../core/settings.ts';
 import { parseSite, stem } from '../core/site.ts';
 import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';
 import type { Snippet, Snippets } from '../core/vhost.ts';
@@ -139,11 +139,8 @@ export const createFleetReader = (
     if ('settings' in parsed) return { settings: (lastSettings = parsed.settings), goodSettings: text };
     problems.push(...parsed.problems);
     if (lastSettings !== null) return { settings: lastSettings, goodSettings: null };
-    for (const text of [(await files.read(goodSettings).catch(() => null)) ?? '', '']) {
-      const last = parseSettings({ path: goodSettings, text });
-      if ('settings' in last) return { settings: last.settings, goodSettings: null };
-    }
-    throw new TypeError('the defaults of the settings do not parse');
+    const last = parseSettings({ path: goodSettings, text: (await files.read(goodSettings).catch(() => null)) ?? '' });
+    return { settings: 'settings' in last ? last.settings : defaultSettings, goodSettings: null };
   };
 
   /** Variables of a container's env_file, or the problems that keep it from being used. */
@@ -185,7 +182,8 @@ export const createFleetReader = (
 
     const wanted = claimedUnits(sites, services);
     const holders = await holdersOf(files, contestedDomains(sites, keep), [...sites.map(({ name }) => name), ...keep]);
-    const between = checkFleet(sites, services, await foreignUnits(files, readText, wanted), keep, holders);
+    const foreign = await foreignUnits(files, readText, wanted);
+    const between = checkFleet(sites, services, foreign, keep, holders, read.settings.acme);
     problems.push(...between);
     // By file: where two files mean the same domain, the one that keeps it must not pay for the other.
     const beaten = new Set(between.map(({ file }) => file));
