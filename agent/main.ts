@@ -1,7 +1,9 @@
 /** Reads argv and the environment, builds real things, picks a command. The only file that knows the process it runs in. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { createCertificateTools } from './adapters/certificate-tools.ts';
 import { createHost } from './adapters/host.ts';
+import type { CertificateTools } from './certificates/tools.ts';
 import type { Context } from './commands/context.ts';
 import type { Templates } from './core/template.ts';
 import { AppFleetError, messageOf } from './errors.ts';
@@ -32,6 +34,7 @@ const readTemplates = (): Templates => {
 
 let host: Host | null = null;
 let templates: Templates | null = null;
+let tools: CertificateTools | null = null;
 
 const context: Context = {
   version: typeof APPFLEET_VERSION === 'string' ? APPFLEET_VERSION : 'development',
@@ -42,6 +45,7 @@ const context: Context = {
   width: process.stdout.columns || 120,
   host: () => (host ??= createHost()),
   templates: () => (templates ??= readTemplates()),
+  certificates: () => (tools ??= createCertificateTools(context.host().files)),
   // units/appfleet.sh asks Node for it
   tidyUp: () => globalThis.gc?.(),
   now: () => Date.now() / 1000,

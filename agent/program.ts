@@ -5,6 +5,7 @@ import { createJournalLog } from './adapters/journal.ts';
 import { createProbe } from './adapters/probe.ts';
 import { applyCommand } from './commands/apply.ts';
 import { askOn } from './commands/ask.ts';
+import { certCommands } from './cert-program.ts';
 import { checkCommand } from './commands/check.ts';
 import { completionCommand } from './commands/completion.ts';
 import type { Context, ExitCode } from './commands/context.ts';
@@ -24,7 +25,7 @@ export interface Process {
   env: NodeJS.ProcessEnv;
   pid: number;
   stdin: NodeJS.ReadableStream & { isTTY?: boolean };
-  stdout: { write(text: string): unknown };
+  stdout: { write(text: string): unknown; isTTY?: boolean };
   stderr: NodeJS.WritableStream;
   on(signal: NodeJS.Signals, callback: () => void): unknown;
 }
@@ -106,6 +107,8 @@ export const createProgram = (
         siteRemoveCommand(context, domain, options, process.stdin.isTTY ? askOn(process.stdin, process.stderr) : null),
       ),
     );
+
+  certCommands(program, context, done, process);
 
   command('config', 'what the files may hold')
     .command('schema')

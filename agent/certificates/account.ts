@@ -40,8 +40,8 @@ export const openAccount = async (files: Files, x509: X509, directory: string): 
   return { keyPem: made, url: null, isNew: true, lost: url !== null };
 };
 
-/** Keeps the URL that the CA gave the account. */
-export const keepAccountUrl = (files: Files, directory: string, url: string): Promise<void> =>
+/** Keeps the URL that the CA gave the account; null when there is none any more. */
+export const keepAccountUrl = (files: Files, directory: string, url: string | null): Promise<void> =>
   writeUrl(files, directory, url);
 
 /** Puts another key in the place of the account's own; the CA must have taken it, or be about to. */

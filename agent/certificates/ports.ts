@@ -145,11 +145,11 @@ export interface X509 {
 export interface Reach {
   /**
    * Null when the CA will find us, else why not (one sentence: does not resolve; resolves to X which is not this host; port 80
-   * of X does not answer; something else answers there).
+   * of X does not answer; something else answers there). `addresses`: those that are right, 'host' for the host's own.
    */
   unreachable(
     name: DnsName,
-    probe: { token: string; expected: string; addresses: 'any' | readonly string[]; port: number },
+    probe: { token: string; expected: string; addresses: 'host' | 'any' | readonly string[]; port: number },
   ): Promise<string | null>;
 }
 

@@ -1,5 +1,6 @@
 /** What a command gets from main.ts: the outside world as values and functions, so that no command reads argv, the environment or a clock. */
 import type { Templates } from '../core/template.ts';
+import type { CertificateTools } from '../certificates/tools.ts';
 import type { Host } from '../ports.ts';
 
 /** 0 in sync or done, 1 a site failed, 2 usage or configuration. */
@@ -20,6 +21,8 @@ export interface Context {
   /** Connects to systemd, Docker and nginx at the first call. */
   host: () => Host;
   templates: () => Templates;
+  /** What a run over certificates needs; connects to nothing before it is used. */
+  certificates: () => CertificateTools;
   /** Gives memory back that nobody needs any more; what the daemon does between two passes. */
   tidyUp: () => void;
   /** Seconds since the epoch. */

@@ -34,6 +34,9 @@ export const createFakeContext = (host: Host, change: Partial<Context> = {}): Fa
     width: 120,
     host: () => host,
     templates: readTemplates,
+    certificates: () => {
+      throw new Error('this test has no certificates');
+    },
     now: () => host.now(),
     tidyUp: () => undefined,
     steady: () => 0,

@@ -1,0 +1,47 @@
+/** The real things that a run over certificates is made of. */
+import { networkInterfaces } from 'node:os';
+import type { CertificateTools } from '../certificates/tools.ts';
+import { createStore } from '../certificates/store.ts';
+import { AppFleetError } from '../errors.ts';
+import type { Files } from '../ports.ts';
+import { createAcme } from './acme.ts';
+import { createDnsHook } from './dns-hook.ts';
+import { createReach } from './reach.ts';
+import { loadRegisteredDomain } from './registered-domain.ts';
+import { createX509 } from './x509.ts';
+
+const readOr = async (files: Files, path: string, key: string): Promise<string> => {
+  const text = await files.read(path);
+  if (text === null)
+    throw new AppFleetError('AF_CONFIG', `${key}: there is no file ${path}`, { hint: 'see: appfleet help settings' });
+  return text;
+};
+
+export const createCertificateTools = (files: Files): CertificateTools => {
+  const x509 = createX509();
+  return {
+    x509,
+    store: createStore(files, x509),
+    authority: async ({ directory, caFile, contacts, binding, account }) =>
+      createAcme({
+        directoryUrl: directory,
+        caPem: caFile === null ? null : await readOr(files, caFile, 'acme_ca_file'),
+        accountKeyPem: account.keyPem,
+        accountUrl: account.url,
+        contacts,
+        binding:
+          binding === null
+            ? null
+            : { kid: binding.kid, hmacKey: (await readOr(files, binding.keyFile, 'acme_eab_key_file')).trim() },
+      }),
+    reach: createReach,
+    hostAddresses: () =>
+      Object.values(networkInterfaces()).flatMap((all) =>
+        (all ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
+      ),
+    dnsHook: createDnsHook,
+    registeredDomain: loadRegisteredDomain,
+    runHooks: () => Promise.resolve([]),
+    random: Math.random,
+  };
+};

@@ -1,0 +1,135 @@
+/** `appfleet cert account` and `cert revoke`: what concerns the account with the CA, and taking a certificate back. */
+import { keepAccountKey, keepAccountUrl } from '../certificates/account.ts';
+import { accountFolder, accountKey, currentGeneration } from '../core/names.ts';
+import { AppFleetError } from '../errors.ts';
+import { acquire } from '../net/lock.ts';
+import { createFleetReader } from '../reconcile/fleet.ts';
+import { resolveName } from './resolve.ts';
+import { certificateLock, openAuthority } from './cert-run.ts';
+import type { Context, ExitCode } from './context.ts';
+import { passNow } from './pass.ts';
+
+const locked = async <T>(work: () => Promise<T>): Promise<T> => {
+  const release = await acquire(certificateLock);
+  if (release === null)
+    throw new AppFleetError('AF_LOCKED', 'certificates are being renewed right now', { hint: 'again in a minute' });
+  try {
+    return await work();
+  } finally {
+    await release();
+  }
+};
+
+export interface AccountOptions {
+  json: boolean;
+  /** Registers the account, or tells the CA the contacts of the settings. */
+  update: boolean;
+  /** Takes another key for the account (RFC 8555 7.3.5). */
+  rollover: boolean;
+  /** Ends the account (RFC 8555 7.3.6). */
+  deactivate: boolean;
+}
+
+/** Exit code 0: shown or done. The key is never printed; its thumbprint is public. */
+export const certAccountCommand = async (context: Context, options: AccountOptions): Promise<ExitCode> => {
+  const { files } = context.host();
+  const tools = context.certificates();
+  const { settings } = await createFleetReader(files)();
+  const changes = options.update || options.rollover || options.deactivate;
+  const work = async (): Promise<ExitCode> => {
+    const { directory, account, ca } = await openAuthority(context, tools, settings);
+    let { keyPem, url } = account;
+    if (changes) {
+      url = await ca.register();
+      await keepAccountUrl(files, directory, url);
+    }
+    if (options.update) await ca.updateContact(settings.acme.contacts);
+    if (options.rollover) {
+      const next = await tools.x509.newKey('ecdsa');
+      // On disk before the CA takes it: a key that only the CA knows would be an account lost.
+      const spare = `${accountFolder(directory)}/account.next.key`;
+      await files.write({ path: spare, text: next, mode: 0o600 });
+      await ca.changeKey(next);
+      await keepAccountKey(files, directory, next);
+      await files.remove(spare);
+      keyPem = next;
+    }
+    if (options.deactivate) {
+      await ca.deactivate();
+      await files.remove(accountKey(directory));
+      await keepAccountUrl(files, directory, null);
+    }
+    if (account.isNew || options.rollover || options.deactivate) await passNow(context);
+    const view = {
+      directory,
+      url: options.deactivate ? null : url,
+      contacts: settings.acme.contacts,
+      thumbprint: tools.x509.thumbprint(keyPem),
+      keyFile: accountKey(directory),
+    };
+    if (options.json) context.print(JSON.stringify(view, null, 2));
+    else if (options.deactivate)
+      context.print(`The account with ${directory} has ended; the next order makes a new one.`);
+    else {
+      context.print(`directory   ${view.directory}`);
+      context.print(`account     ${view.url ?? 'not registered yet: the first order does it'}`);
+      context.print(`contacts    ${view.contacts.join(', ') || 'none; set acme_email to hear of trouble'}`);
+      context.print(`key         ${view.keyFile}`);
+      context.print(`thumbprint  ${view.thumbprint}`);
+    }
+    return 0;
+  };
+  return locked(work);
+};
+
+/** RFC 5280 5.3.1, as far as a subscriber may give them. */
+export const revocationReasons: Readonly<Record<string, number>> = {
+  unspecified: 0,
+  'key-compromise': 1,
+  'affiliation-changed': 3,
+  superseded: 4,
+  'cessation-of-operation': 5,
+};
+
+/**
+ * `appfleet cert revoke SITE`: tells the CA that the certificate must not be trusted any more, and takes it out of use; the next
+ * run orders another one. Exit code 2: no such site or reason, or nobody agreed.
+ */
+export const certRevokeCommand = async (
+  context: Context,
+  word: string,
+  options: { reason: string; yes: boolean },
+  ask: ((question: string) => Promise<boolean>) | null,
+): Promise<ExitCode> => {
+  const { files } = context.host();
+  const tools = context.certificates();
+  const fleet = await createFleetReader(files)();
+  const site = resolveName(word, fleet);
+  const reason = revocationReasons[options.reason];
+  if (reason === undefined || !Object.hasOwn(revocationReasons, options.reason)) {
+    context.complain(`there is no reason ${options.reason}; there is: ${Object.keys(revocationReasons).join(', ')}`);
+    return 2;
+  }
+  const current = await tools.store.current(site);
+  if (current === null) {
+    context.complain(`${site} has no certificate`);
+    return 2;
+  }
+  if (!options.yes) {
+    const agreed =
+      ask !== null && (await ask(`Revoke the certificate for ${current.names.join(', ')}? It cannot be undone.`));
+    if (!agreed) {
+      context.complain('nothing was revoked; --yes does it without a question');
+      return 2;
+    }
+  }
+  return locked(async (): Promise<ExitCode> => {
+    const { ca, directory } = await openAuthority(context, tools, fleet.settings);
+    await keepAccountUrl(files, directory, await ca.register());
+    await ca.revoke((await tools.store.pair(current)).chainPem, reason);
+    await files.remove(currentGeneration(site));
+    await passNow(context);
+    context.print(`${site}: the certificate is revoked; \`appfleet cert issue ${site}\` gets another one`);
+    return 0;
+  });
+};
