@@ -1,11 +1,14 @@
 /** The real things that a run over certificates is made of. */
 import { networkInterfaces } from 'node:os';
 import type { CertificateTools } from '../certificates/tools.ts';
+import { runRenewedHooks } from '../certificates/hooks.ts';
 import { createStore } from '../certificates/store.ts';
+import { paths } from '../core/names.ts';
 import { AppFleetError } from '../errors.ts';
 import type { Files } from '../ports.ts';
 import { createAcme } from './acme.ts';
 import { createDnsHook } from './dns-hook.ts';
+import { createHookPrograms } from './hook-programs.ts';
 import { createReach } from './reach.ts';
 import { loadRegisteredDomain } from './registered-domain.ts';
 import { createX509 } from './x509.ts';
@@ -41,7 +44,7 @@ export const createCertificateTools = (files: Files): CertificateTools => {
       ),
     dnsHook: createDnsHook,
     registeredDomain: loadRegisteredDomain,
-    runHooks: () => Promise.resolve([]),
+    runHooks: (renewed) => runRenewedHooks({ files, programs: createHookPrograms(paths.renewedHooks) }, renewed),
     random: Math.random,
   };
 };

@@ -3,7 +3,7 @@ import type { DnsHook } from '../certificates/ports.ts';
 import { lastWords } from '../core/last-words.ts';
 import { AppFleetError, messageOf } from '../errors.ts';
 import { createLimit } from '../net/limit.ts';
-import { runProgram, whyUntrusted } from '../net/program.ts';
+import { howItFailed, runProgram, whyUntrusted } from '../net/program.ts';
 import { systemTimers } from '../net/timers.ts';
 
 const defaultLimitSeconds = 120;
@@ -38,12 +38,8 @@ export const createDnsHook = (program: string, limitSeconds = defaultLimitSecond
     const end = await runProgram(program, words, options).catch((error: unknown) => {
       throw failed(messageOf(error), 'see the setting acme_dns_hook', error);
     });
-    if (end.code === 0 && !end.late) return;
-    const how = end.late
-      ? `did not end within ${limitSeconds} s`
-      : end.signal === null
-        ? `ended with ${end.code}`
-        : `was ended by ${end.signal}`;
+    const how = howItFailed(end, options.limitMs);
+    if (how === null) return;
     const said = lastWords(end.output);
     throw failed(`${program} ${verb} ${record} ${how}${said === '' ? ' and said nothing' : `: ${said}`}`, hint);
   };

@@ -157,3 +157,11 @@ export interface DnsHook {
   add(name: DnsName, value: string): Promise<void>;
   remove(name: DnsName, value: string): Promise<void>;
 }
+
+/** The admin's programs that are run after certificates were renewed. */
+export interface HookPrograms {
+  /** In order of name; `refused`: why this one must not be run. Throws AF_FILE. */
+  list(): Promise<readonly { path: string; refused: string | null }[]>;
+  /** Null when it ended well, else how it ended and what it said last. `late`: its time was over. */
+  run(path: string, env: Readonly<Record<string, string>>): Promise<{ failure: string; late: boolean } | null>;
+}

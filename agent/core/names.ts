@@ -117,3 +117,8 @@ export const accountKey = (directory: string): string => `${accountFolder(direct
 export const accountFile = (directory: string): string => `${accountFolder(directory)}/account.json`;
 /** What counts against the CA's limits. */
 export const ledgerFile = (directory: string): string => `${accountFolder(directory)}/ledger.json`;
+
+/** Holds the pair of a site under certbot's file names while the hooks run; no site's own folder begins with a dot. */
+export const renewedFolders = `${paths.run}/.renewed`;
+/** Its last part is the site's name, as with certbot: hooks ask for the basename. */
+export const renewedFolder = (name: string): string => `${renewedFolders}/${name}`;

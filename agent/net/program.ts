@@ -128,6 +128,18 @@ const writable = { byGroupOrOthers: 0o022, byOthers: 0o002, sticky: 0o1000 };
 
 const isTrustedOwner = ({ uid }: Stats): boolean => uid === 0 || uid === process.geteuid?.();
 
+/** The same for a folder, which must be there, and for those that it is in: null when only root can put something else there. */
+export const whyFolderUntrusted = (path: string): string | null => {
+  for (let folder = realpathSync(path); ; folder = dirname(folder)) {
+    const stats = statSync(folder);
+    if (!isTrustedOwner(stats)) return `the owner of the folder ${folder} is not root (chown root)`;
+    // Not the group: Debian's /usr/local belongs to `staff`, whose members are root's equals.
+    if ((stats.mode & writable.byOthers) !== 0 && (stats.mode & writable.sticky) === 0)
+      return `anybody may write to the folder ${folder} (chmod o-w)`;
+    if (folder === '/') return null;
+  }
+};
+
 /**
  * Null when only root (or who runs us) can change what would be run, else why not, in words. Links are followed: what counts
  * is the file at their end and the folders on the way to it.
@@ -139,18 +151,17 @@ export const whyUntrusted = (path: string): string | null => {
   } catch {
     return 'it is not there';
   }
-  const stats = statSync(file, { throwIfNoEntry: false });
-  if (stats === undefined) return 'it is not there';
+  const stats = statSync(file);
   if (!stats.isFile()) return 'it is not a regular file';
   if (!isTrustedOwner(stats)) return 'its owner is not root (chown root)';
   if ((stats.mode & writable.byGroupOrOthers) !== 0) return 'others than its owner may write to it (chmod go-w)';
   if ((stats.mode & 0o111) === 0) return 'it is not executable (chmod +x)';
-  for (let folder = dirname(file); ; folder = dirname(folder)) {
-    const { uid, mode } = statSync(folder);
-    // Debian's /usr/local belongs to the group staff, whose members are root's equals.
-    const open = (mode & writable.byOthers) !== 0 && (mode & writable.sticky) === 0;
-    if (uid !== 0 && uid !== process.geteuid?.()) return `the owner of its folder ${folder} is not root`;
-    if (open) return `anybody may write to its folder ${folder} (chmod o-w)`;
-    if (folder === '/') return null;
-  }
+  return whyFolderUntrusted(dirname(file));
+};
+
+/** How a program ended that did not end well, in words; null when it did. */
+export const howItFailed = ({ code, signal, late }: ProgramEnd, limitMs: number): string | null => {
+  if (late) return `did not end within ${limitMs / 1000} s`;
+  if (signal !== null) return `was ended by ${signal}`;
+  return code === 0 ? null : `ended with ${code}`;
 };

@@ -150,7 +150,7 @@ t.test('a program that others could change is not run', async (t) => {
   await symlink('open/hook', join(t.testdirName, 'link'));
   t.match(
     await refusal(join(t.testdirName, 'link')),
-    /^hook is not run: anybody may write to its folder .*open \(chmod o-w\)$/,
+    /^hook is not run: anybody may write to the folder .*open \(chmod o-w\)$/,
   );
   await chmod(open, 0o755);
   await createDnsHook(join(t.testdirName, 'link')).add('example.org', value);
