@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { askOn } from './commands/ask.ts';
 import { certAccountCommand, certRevokeCommand, revocationReasons } from './commands/cert-account.ts';
+import { certImportCommand } from './commands/cert-import.ts';
 import { certListCommand } from './commands/cert-list.ts';
 import { certRenewCommand } from './commands/cert-renew.ts';
 import type { Context, ExitCode } from './commands/context.ts';
@@ -61,6 +62,14 @@ export const certCommands = (
           terminal.stdin.isTTY === true ? askOn(terminal.stdin, terminal.stderr) : null,
         ),
       ),
+    );
+  cert
+    .command('import [folders...]')
+    .description('take over certificates of certbot, acme-companion or nginx-proxy; the folders default to theirs')
+    .option('--json', 'as JSON', false)
+    .option('-n, --dry-run', 'say what would be taken, and take nothing', false)
+    .action((folders: string[], options: { json: boolean; dryRun: boolean }) =>
+      done(certImportCommand(context, folders, options)),
     );
   cert
     .command('account')

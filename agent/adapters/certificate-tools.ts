@@ -1,7 +1,6 @@
 /** The real things that a run over certificates is made of. */
-import { networkInterfaces } from 'node:os';
-import type { CertificateTools } from '../certificates/tools.ts';
 import { runRenewedHooks } from '../certificates/hooks.ts';
+import type { CertificateTools } from '../certificates/tools.ts';
 import { createStore } from '../certificates/store.ts';
 import { paths } from '../core/names.ts';
 import { AppFleetError } from '../errors.ts';
@@ -38,10 +37,6 @@ export const createCertificateTools = (files: Files): CertificateTools => {
             : { kid: binding.kid, hmacKey: (await readOr(files, binding.keyFile, 'acme_eab_key_file')).trim() },
       }),
     reach: createReach,
-    hostAddresses: () =>
-      Object.values(networkInterfaces()).flatMap((all) =>
-        (all ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
-      ),
     dnsHook: createDnsHook,
     registeredDomain: loadRegisteredDomain,
     runHooks: (renewed) => runRenewedHooks({ files, programs: createHookPrograms(paths.renewedHooks) }, renewed),

@@ -20,7 +20,7 @@ export interface SiteParts {
   dns: DnsHook | null;
   profile: string | null;
   /** What the check of port 80 goes by; null when names are not checked before an order. */
-  probe: { addresses: 'any' | readonly string[]; port: number } | null;
+  probe: { addresses: 'host' | 'any' | readonly string[]; port: number } | null;
   now: () => number;
   random: () => number;
   report: (line: string) => void;

@@ -20,8 +20,6 @@ export interface CertificateTools {
   authority(options: AuthorityOptions): Promise<CertificateAuthority>;
   /** `strict`: the CA serves the public internet only, so names that cannot be there are refused at once. */
   reach(options: { strict: boolean }): Reach;
-  /** Addresses of this host, loopback excepted. */
-  hostAddresses(): readonly string[];
   dnsHook(program: string): DnsHook;
   registeredDomain(): Promise<RegisteredDomain>;
   /** Runs the admin's hooks for each of these; what comes back are sentences about those that failed. */

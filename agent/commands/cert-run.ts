@@ -91,7 +91,7 @@ export const runCertificates = async (
         dns: acme.dnsHook === null ? null : tools.dnsHook(acme.dnsHook),
         profile: acme.profile,
         probe: {
-          addresses: acme.addresses === 'host' ? tools.hostAddresses() : acme.addresses,
+          addresses: acme.addresses,
           port: settings.httpPort,
         },
         now: context.now,

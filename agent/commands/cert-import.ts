@@ -1,0 +1,77 @@
+/** `appfleet cert import [FOLDER...]`: takes over certificates that certbot, acme-companion or nginx-proxy left. */
+import { decideImports } from '../certificates/import.ts';
+import { findPairs } from '../certificates/layouts.ts';
+import { AppFleetError } from '../errors.ts';
+import { acquire } from '../net/lock.ts';
+import { createFleetReader } from '../reconcile/fleet.ts';
+import { certificateLock } from './cert-run.ts';
+import type { Context, ExitCode } from './context.ts';
+import { duration } from './duration.ts';
+import { passNow } from './pass.ts';
+import { wantedSites } from './wanted-sites.ts';
+
+/** Where they keep them unless told otherwise. */
+const usualFolders = ['/etc/letsencrypt/live', '/etc/nginx/certs'];
+
+/** Exit code 0: done, or nothing to do; 1: one could not be installed; 2: nothing was found where it was said to be. */
+export const certImportCommand = async (
+  context: Context,
+  folders: readonly string[],
+  options: { json: boolean; dryRun: boolean },
+): Promise<ExitCode> => {
+  const { files } = context.host();
+  const { store, x509 } = context.certificates();
+  const release = await acquire(certificateLock);
+  if (release === null)
+    throw new AppFleetError('AF_LOCKED', 'certificates are being renewed right now', { hint: 'again in a minute' });
+  try {
+    const found = [];
+    for (const folder of folders.length > 0 ? folders : usualFolders) found.push(...(await findPairs(files, folder)));
+    if (found.length === 0) {
+      const where = (folders.length > 0 ? folders : usualFolders).join(' or ');
+      if (options.json) context.print(JSON.stringify({ imported: [], unused: [] }));
+      else context.complain(`there is no certificate in ${where}`);
+      return folders.length > 0 ? 2 : 0;
+    }
+    const { sites } = await createFleetReader(files)();
+    const wanted = await Promise.all(
+      wantedSites(sites).map(async ({ site, names }) => ({
+        site,
+        names,
+        expires: (await store.current(site))?.notAfter ?? null,
+      })),
+    );
+    const decisions = decideImports(found, wanted, x509, context.now());
+    const imported: { source: string; site: string; names: readonly string[]; expires: number }[] = [];
+    const unused: { source: string; reason: string }[] = [];
+    const failed: { source: string; site: string; reason: string }[] = [];
+    for (const decision of decisions) {
+      if (!decision.use) {
+        unused.push({ source: decision.source, reason: decision.reason });
+        continue;
+      }
+      const { source, names, expires } = decision;
+      for (const site of decision.sites)
+        try {
+          const all = wanted.find((one) => one.site === site)?.names ?? [];
+          if (!options.dryRun) await store.install(site, decision.pair, all, context.now());
+          imported.push({ source, site, names, expires });
+        } catch (error) {
+          if (!(error instanceof AppFleetError)) throw error;
+          failed.push({ source, site, reason: error.message });
+        }
+    }
+    if (!options.dryRun && imported.length > 0) await passNow(context);
+    if (options.json) context.print(JSON.stringify({ imported, unused, failed }, null, 2));
+    else {
+      const verb = options.dryRun ? 'would take' : 'takes';
+      for (const { source, site, expires } of imported)
+        context.print(`${site} ${verb} ${source}, good for ${duration(expires - context.now())}`);
+      for (const { source, reason } of unused) context.print(`${source} is not used: ${reason}`);
+      for (const { source, site, reason } of failed) context.complain(`${site} cannot take ${source}: ${reason}`);
+    }
+    return failed.length > 0 ? 1 : 0;
+  } finally {
+    await release();
+  }
+};

@@ -1,0 +1,297 @@
+/** Certificates from a real CA (Pebble): for sites in whatever state, with names that fail, with a CA that is away, killed anywhere. */
+import t from 'tap';
+import { startPebble, type Pebble } from '../host/pebble.ts';
+import { testHost, until } from './support.ts';
+
+const fleet = testHost();
+const { host } = fleet;
+const settings = '/etc/appfleet/appfleet.ini';
+const domain = (name: string): string => `${name}.cert.example`;
+const node = 'runtime = node\nimage = demo/node-app\nidle = 1h\n';
+const fixed = 'runtime = static\nroot = /srv/cert-test\n';
+
+let pebble: Pebble;
+let before = '';
+
+interface Run {
+  code: number;
+  renewed: { site: string; names: string[]; expires: number; folder: string }[];
+  failed: { site: string; reason: string; again: number }[];
+  waiting: { site: string; reason: string; again: number }[];
+  leftOut: { site: string; name: string; reason: string }[];
+  unchanged: number;
+  busy?: boolean;
+}
+
+const cert = async (...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+  host.run(['appfleet', 'cert', ...words], { allowFail: true, timeoutMs: 300_000 });
+const order = async (...words: string[]): Promise<Run> => {
+  const { code, stdout, stderr } = await cert(...words, '--json');
+  try {
+    return { code, ...(JSON.parse(stdout) as Omit<Run, 'code'>) };
+  } catch {
+    throw new Error(`appfleet cert ${words.join(' ')}: ${code}\n${stdout}${stderr}`);
+  }
+};
+const put = async (name: string, text: string): Promise<void> => {
+  await fleet.putSite(domain(name), text);
+};
+const applied = async (): Promise<void> => {
+  const { code, stdout, stderr } = await fleet.apply();
+  if (code !== 0) throw new Error(`appfleet apply: ${code}\n${stdout}${stderr}`);
+};
+const state = async (name: string): Promise<string> => String((await fleet.status(domain(name))).state);
+
+/** A request over TLS that trusts Pebble's root and nothing else: status and where it was sent. */
+const secure = async (name: string, path = '/'): Promise<{ code: number; status: number; error: string }> => {
+  const argv = ['curl', '-sS', '-m', '30', '-o', '/dev/null', '-w', '%{http_code}', '--cacert', '/run/pebble-root.pem'];
+  argv.push('--resolve', `${name}:443:127.0.0.1`, `https://${name}${path}`);
+  const { code, stdout, stderr } = await host.run(argv, { allowFail: true });
+  return { code, status: Number(stdout), error: stderr.trim() };
+};
+/** Status, and the address that a redirect leads to. */
+const plain = async (name: string, path = '/'): Promise<string> => {
+  const argv = ['curl', '-sS', '-m', '30', '-o', '/dev/null', '-w', '%{http_code} %{redirect_url}'];
+  argv.push('--resolve', `${name}:80:127.0.0.1`, `http://${name}${path}`);
+  return (await host.run(argv)).stdout.trim();
+};
+const serial = async (name: string): Promise<string> =>
+  (
+    await host.sh(
+      `echo | openssl s_client -connect 127.0.0.1:443 -servername ${name} 2>/dev/null | openssl x509 -noout -serial 2>/dev/null || true`,
+    )
+  ).stdout.trim();
+const trustRoot = async (): Promise<void> => host.write('/run/pebble-root.pem', await pebble.root());
+
+t.setTimeout(900_000);
+t.before(async () => {
+  before = await host.read(settings);
+  pebble = await startPebble(host);
+  await host.write(
+    settings,
+    `[appfleet]\nacme_directory = ${pebble.directoryUrl}\nacme_ca_file = ${pebble.caFile}\nacme_email = admin@cert.example\nacme_addresses = 127.0.0.1\n`,
+  );
+  await host.sh('mkdir -p /srv/cert-test; echo hello >/srv/cert-test/index.html');
+  // Nothing is ordered behind the tests' back.
+  await host.sh('systemctl mask --runtime appfleet-renew.service; systemctl stop appfleet-renew.timer');
+  await trustRoot();
+});
+t.afterEach(async () => {
+  await host.sh('rm -f /etc/appfleet/sites/*.cert.example.ini; rm -rf /var/lib/appfleet/certs/*.cert.example');
+  await fleet.apply();
+});
+t.teardown(async () => {
+  await host.write(settings, before);
+  await host.sh(
+    'rm -f /etc/appfleet/sites/*.cert.example.ini; systemctl unmask --runtime appfleet-renew.service; systemctl start appfleet-renew.timer',
+  );
+  await fleet.apply();
+  await pebble.remove();
+  await host.sh('rm -rf /srv/cert-test /var/lib/appfleet/acme /var/lib/appfleet/certs/*.cert.example');
+});
+
+t.test('from nothing to a certificate that browsers trust', async (t) => {
+  const name = domain('new');
+  await put('new', `${node}aliases = www.${name}\n`);
+  await applied();
+  t.equal(await plain(name), '200', 'without a certificate it is served over HTTP');
+  const early = await secure(name);
+  t.not(early.code, 0, `and over HTTPS with one that nobody trusts: ${early.error}`);
+  await host.run(['appfleet', 'sleep', name]);
+
+  const run = await order('renew');
+  t.match(run, { code: 0, failed: [], leftOut: [] });
+  t.strictSame(
+    run.renewed.map(({ site, names }) => [site, names.toSorted()]),
+    [[name, [name, `www.${name}`]]],
+  );
+  t.equal(await state('new'), 'asleep', 'nobody was woken for it');
+  t.match(await secure(name), { code: 0, status: 200 });
+  t.match(await secure(`www.${name}`), { code: 0, status: 200 });
+  t.equal(await plain(name, '/a?b=c'), `301 https://${name}/a?b=c`);
+  t.match(
+    (await host.sh('stat -c %a /var/lib/appfleet/acme/*/account.key /var/lib/appfleet/certs/new.*/*/key.pem')).stdout,
+    /^600\n600\n$/,
+  );
+
+  const quiet = await cert('renew');
+  t.strictSame([quiet.code, quiet.stdout, quiet.stderr], [0, '', ''], 'cron hears nothing when nothing was due');
+  t.match(await order('renew'), { code: 0, renewed: [], failed: [], unchanged: 1 });
+  t.match((await cert('list')).stdout, new RegExp(`^${name} `, 'm'));
+  t.equal((await cert('list', '--expiring', '14d')).code, 0);
+  t.equal((await cert('list', '--expiring', '99999d')).code, 1);
+});
+
+t.test('asleep, stopped, behind a password: each is renewed, and stays as it is', async (t) => {
+  await put('asleep', node);
+  await put('stopped', node);
+  await put('secret', `${fixed}basic_auth = /etc/appfleet/cert.htpasswd\n`);
+  await host.write('/etc/appfleet/cert.htpasswd', 'u:$apr1$x$jNcGBCdLKLPq3qXKTpq8y0\n');
+  await applied();
+  await host.run(['service', domain('stopped'), 'stop']);
+  const run = await order('renew');
+  t.match(run, { code: 0, failed: [], leftOut: [] });
+  t.equal(run.renewed.length, 3);
+  t.strictSame([await state('asleep'), await state('stopped')], ['asleep', 'stopped']);
+  t.match(await secure(domain('stopped')), { code: 0, status: 503 }, 'closed, with a good certificate');
+  t.match(await secure(domain('secret')), { code: 0, status: 401 });
+});
+
+t.test('names that fail are left out, and the others get their certificate', async (t) => {
+  const name = domain('five');
+  const all = ['a', 'b', 'broken', 'away'].map((word) => `${word}.${name}`);
+  await put('five', `${fixed}aliases = ${all.join(', ')}\n`);
+  await applied();
+  await pebble.breakDns(`broken.${name}`);
+  await pebble.point(`away.${name}`, ['127.9.9.9']);
+  await host.run(['ip', 'address', 'add', '127.0.0.1/8', 'dev', 'lo'], { allowFail: true });
+  const run = await order('renew');
+  t.equal(run.renewed.length, 1, JSON.stringify(run));
+  t.strictSame(run.renewed[0]?.names.toSorted(), [`a.${name}`, `b.${name}`, name]);
+  t.strictSame(run.leftOut.map((one) => one.name).toSorted(), [`away.${name}`, `broken.${name}`]);
+  t.match((await cert('list')).stdout, /goes without (away|broken)\.five/);
+  t.match(await order('renew'), { code: 0, renewed: [] }, 'and it is not asked again at once');
+});
+
+t.test('a CA that is away costs nobody anything', async (t) => {
+  await put('first', fixed);
+  await put('second', fixed);
+  await applied();
+  await pebble.stop();
+  const run = await order('renew');
+  t.equal(run.code, 1);
+  t.ok(run.failed.length >= 1 && run.failed.length + run.waiting.length === 2, 'the second does not even try');
+  t.match(run.failed[0]?.reason, /cannot be reached|ECONNREFUSED|refused/);
+  t.equal(await plain(domain('first')), '200');
+  t.match(await order('renew'), { code: 0, failed: [] }, 'the back-off outlives the process');
+  await pebble.restart();
+  await trustRoot();
+  t.match(await order('issue', domain('first'), domain('second')), { code: 0, failed: [] });
+  t.match(await secure(domain('first')), { code: 0, status: 200 });
+});
+
+t.test('two at once: one works, the other leaves', async (t) => {
+  for (const name of ['p', 'q', 'r']) await put(name, fixed);
+  await applied();
+  const runs = await Promise.all([order('renew'), order('renew'), order('renew')]);
+  t.equal(runs.filter(({ busy }) => busy === true).length, 2);
+  t.equal(runs.flatMap(({ renewed }) => renewed).length, 3);
+  const { stdout } = await host.sh('ls -d /var/lib/appfleet/certs/[pqr].cert.example/2*');
+  t.equal(stdout.trim().split('\n').length, 3, 'each has one certificate');
+});
+
+t.test('killed anywhere, the next run goes on', async (t) => {
+  await put('killed', fixed);
+  await applied();
+  let first = '';
+  for (let milliseconds = 100; milliseconds < 1500; milliseconds += 100) {
+    await host.run(['timeout', '-s', 'KILL', String(milliseconds / 1000), 'appfleet', 'cert', 'renew'], {
+      allowFail: true,
+    });
+    const now = await serial(domain('killed'));
+    t.not(now, '', `killed after ${milliseconds} ms: something answers`);
+    first ||= now;
+  }
+  t.match(await order('renew'), { failed: [] });
+  t.match(await secure(domain('killed')), { code: 0, status: 200 });
+  const { stdout } = await host.sh('ls -d /var/lib/appfleet/certs/killed.cert.example/2* | wc -l');
+  t.ok(Number(stdout) <= 2, `${stdout.trim()} generations: no certificate was made twice without need`);
+});
+
+t.test('wildcards need a hook, and work with one', async (t) => {
+  const name = domain('wild');
+  await put('wild', `${fixed}aliases = *.${name}\n`);
+  const check = await host.run(['appfleet', 'check'], { allowFail: true });
+  t.equal(check.code, 2);
+  t.match(check.stdout, /acme_dns_hook/);
+  const hook = '/usr/local/bin/test-dns-hook';
+  await host.write(
+    hook,
+    `#!/bin/sh\ncase $1 in add) verb=set-txt ;; *) verb=clear-txt ;; esac\ncurl -sS --fail -d "{\\"host\\":\\"$2.\\",\\"value\\":\\"$4\\"}" http://127.0.0.1:8055/$verb\n`,
+    0o755,
+  );
+  const was = await host.read(settings);
+  await host.write(settings, `${was}acme_dns_hook = ${hook}\n`);
+  try {
+    await applied();
+    const run = await order('renew');
+    t.match(run, { code: 0, failed: [] }, JSON.stringify(run));
+    t.match(await secure(`any.${name}`), { code: 0, status: 200 });
+  } finally {
+    await host.write(settings, was);
+  }
+});
+
+t.test('a full disk, a lost account, a revoked certificate', async (t) => {
+  const name = domain('full');
+  await put('full', fixed);
+  await applied();
+  t.match(await order('renew'), { code: 0, failed: [] });
+  const old = await serial(name);
+  const folder = `/var/lib/appfleet/certs/${name}`;
+  await host.sh(`mv ${folder} ${folder}.kept; mkdir -m 700 ${folder}; mount -t tmpfs -o size=32k,mode=700 none ${folder}
+    cp -a ${folder}.kept/. ${folder}/; dd if=/dev/zero of=${folder}/filler bs=4k 2>/dev/null || true`);
+  try {
+    const run = await order('issue', name);
+    t.equal(run.code, 1);
+    t.match(run.failed[0]?.reason, /no space left/, JSON.stringify(run));
+    t.equal(await serial(name), old, 'the old one serves on');
+    t.match(await secure(name), { code: 0, status: 200 });
+  } finally {
+    await host.sh(`umount ${folder}; rmdir ${folder}; mv ${folder}.kept ${folder}`);
+  }
+
+  await host.sh('rm /var/lib/appfleet/acme/*/account.key');
+  t.match(await order('issue', name), { code: 0, failed: [] }, 'a lost key is replaced by a new account');
+  const fresh = await serial(name);
+  t.not(fresh, old);
+
+  const revoked = await cert('revoke', name, '--yes', '--reason', 'superseded');
+  t.equal(revoked.code, 0, revoked.stderr);
+  t.not(await serial(name), fresh, 'it is out of use');
+  t.match(await order('renew'), { code: 0, failed: [] });
+  t.match(await secure(name), { code: 0, status: 200 });
+
+  t.equal((await cert('account', '--rollover')).code, 0);
+  t.match(await order('issue', name), { code: 0, failed: [] }, 'the new key is as good as the old');
+});
+
+t.test('certificates that live for minutes are renewed by themselves, and no visitor notices', async (t) => {
+  const names = Array.from({ length: 20 }, (_, index) => `m${index}`);
+  await pebble.restart({ validitySeconds: 150 });
+  await trustRoot();
+  for (const name of names) await put(name, fixed);
+  await applied();
+  t.match(await order('renew'), { failed: [] });
+  await host.sh('systemctl unmask --runtime appfleet-renew.service');
+  const settingsNow = await host.read(settings);
+  await host.write(settings, `${settingsNow}pass_interval = 5s\n`);
+  try {
+    const began = await Promise.all(names.map((name) => serial(domain(name))));
+    const end = performance.now() + 150_000;
+    const seen = new Map<string, Set<string>>();
+    let requests = 0;
+    const wrong: string[] = [];
+    while (performance.now() < end) {
+      for (const name of names) {
+        const answer = await secure(domain(name));
+        requests += 1;
+        if (answer.code !== 0 || answer.status !== 200) wrong.push(`${name}: ${JSON.stringify(answer)}`);
+        seen.set(name, (seen.get(name) ?? new Set()).add(await serial(domain(name))));
+      }
+    }
+    t.comment(`${requests} requests`);
+    t.strictSame(wrong, []);
+    const renewed = names.filter((name, index) => [...(seen.get(name) ?? [])].some((one) => one !== began[index]));
+    t.equal(renewed.length, names.length, 'all of them were renewed');
+  } finally {
+    await host.write(settings, settingsNow);
+    await host.sh('systemctl mask --runtime appfleet-renew.service');
+    await until('the run is over', async () => {
+      const { stdout } = await host.run(['systemctl', 'is-active', 'appfleet-renew.service'], { allowFail: true });
+      return stdout.trim() !== 'active' && stdout.trim() !== 'activating';
+    });
+    await pebble.restart();
+    await trustRoot();
+  }
+});
