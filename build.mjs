@@ -104,7 +104,8 @@ const settings = async () => {
   const url = `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`;
   const { fileKinds } = await import(url);
   const { section, keys } = fileKinds.settings;
-  const shown = (key) => (key.default === null || key.default === '' ? [' For example:', key.example] : ['', key.default]);
+  const shown = (key) =>
+    key.default === null || key.default === '' ? [' For example:', key.example] : ['', key.default];
   const lines = Object.values(keys).map((key) => {
     const [note, value] = shown(key);
     return `; ${key.help}.${note}\n;${key.name} = ${value}\n`;
@@ -128,7 +129,8 @@ const tree = async () => {
   put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
   for (const script of ['launch', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);
   put(`${program}/node-preload.cjs`, source('units/node-preload.cjs'));
-  for (const unit of ['appfleet.service', 'appfleet.socket', 'appfleet-wake@.service'])
+  const renewal = ['appfleet-renew.service', 'appfleet-renew.timer'];
+  for (const unit of ['appfleet.service', 'appfleet.socket', 'appfleet-wake@.service', ...renewal])
     put(`etc/systemd/system/${unit}`, source(`units/${unit}`));
   put('usr/lib/tmpfiles.d/appfleet.conf', source('units/tmpfiles.conf'));
   for (const folder of ['units', 'vhost-templates'])

@@ -69,7 +69,7 @@ interface Claim {
 const otherName = 'give the file another name';
 
 /** Units of the agent itself. */
-const ownUnits = ['appfleet.service', 'appfleet.socket'];
+const ownUnits = ['appfleet.service', 'appfleet.socket', 'appfleet-renew.service', 'appfleet-renew.timer'];
 
 /** `service x.sh stop` stops x.service (Debian's `service` strips .sh), so that unit must be the site's as well. */
 const shellClaims = (site: SiteSpec): Claim[] => {
