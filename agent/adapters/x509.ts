@@ -1,12 +1,12 @@
-/** Certificates and keys: read and checked by node:crypto, made by @peculiar/x509, which is loaded only when something is made. */
+/** Certificates and keys: read and checked by node:crypto. Requests are made by @peculiar/x509, which is loaded only then. */
 import { createHash, createPublicKey, generateKeyPair, webcrypto } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { X509 } from '../certificates/ports.ts';
 import { AppFleetError, messageOf } from '../errors.ts';
 import { chainProblem, detailsOf, keyProblem, namesProblem, readChain, readKey } from './x509-pair.ts';
+import { selfSigned } from './x509-placeholder.ts';
 
 const generate = promisify(generateKeyPair);
-const day = 86_400;
 
 const newKey = async (type: 'ecdsa' | 'rsa'): Promise<string> => {
   const { privateKey } =
@@ -65,24 +65,9 @@ const csr = async (names: readonly string[], keyPem: string): Promise<string> =>
   return `${request.toString('pem').trimEnd()}\n`;
 };
 
-/** Ten years, and a day into the past: what nobody trusts need not be renewed, and clocks differ. */
 const placeholder = async (names: readonly string[], now: number): Promise<{ chainPem: string; keyPem: string }> => {
-  const library = await load();
   const keyPem = await newKey('ecdsa');
-  const { keys, signing } = await webKeys(keyPem);
-  const certificate = await library.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=App Fleet placeholder',
-    notBefore: new Date((now - day) * 1000),
-    notAfter: new Date((now + 3650 * day) * 1000),
-    signingAlgorithm: signing,
-    keys,
-    extensions: [
-      new library.BasicConstraintsExtension(false, undefined, true),
-      new library.ExtendedKeyUsageExtension([library.ExtendedKeyUsage.serverAuth]),
-      ...(names.length > 0 ? [namesExtension(library, names, false)] : []),
-    ],
-  });
-  return { chainPem: `${certificate.toString('pem').trimEnd()}\n`, keyPem };
+  return { chainPem: selfSigned(readKey(keyPem), names, now), keyPem };
 };
 
 /** RFC 7638 3: the members that the key's type requires, in this order, without blanks. */
