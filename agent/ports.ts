@@ -130,11 +130,51 @@ export interface WebServer {
   refusals(): Promise<VhostRefusal[]>;
 }
 
+/** A certificate that is installed. */
+export interface CertificateInUse {
+  /** Folder of chain and key, which never change in it. */
+  folder: string;
+  names: readonly string[];
+  issuer: string;
+  /** Seconds since the epoch, as `notAfter` and `obtained`. */
+  notBefore: number;
+  notAfter: number;
+  fingerprint: string;
+  keyType: 'ecdsa' | 'rsa';
+  selfSigned: boolean;
+  /** When it was installed; null when unknown. */
+  obtained: number | null;
+}
+
+/** A chain, leaf first, and the key of the leaf: files in PEM that an admin put somewhere. */
+export interface PairFiles {
+  certificate: string;
+  key: string;
+}
+
+/** The certificates that lie on this host. All looks are cheap where nothing changed. */
+export interface Certificates {
+  /** The site's certificate in use; null while it has none and the placeholder stands in. */
+  current(site: string): Promise<CertificateInUse | null>;
+  /** What keeps the files from being a certificate for these names now, and which of them; null: nothing does. */
+  wrong(files: PairFiles, names: readonly string[]): Promise<{ file: keyof PairFiles; why: string } | null>;
+  /** Folder that the pair in the files would get if it was installed now; null when it is the one in use. Throws as `install`. */
+  folderFor(site: string, files: PairFiles): Promise<string | null>;
+  /** Puts a copy of the pair into use. Throws AF_CERTIFICATE and AF_FILE; what was in use then still is. */
+  install(site: string, files: PairFiles, names: readonly string[]): Promise<void>;
+  /** Whether the self-signed pair is there and whole. */
+  hasPlaceholder(): Promise<boolean>;
+  makePlaceholder(): Promise<void>;
+  /** RFC 7638 thumbprint of the account key in a file; null when there is none. Throws AF_CERTIFICATE when it is no key. */
+  thumbprint(keyPath: string): Promise<string | null>;
+}
+
 export interface Host {
   files: Files;
   units: ServiceManager;
   containers: ContainerEngine;
   web: WebServer;
+  certificates: Certificates;
   /** Seconds since the epoch. */
   now(): number;
 }

@@ -45,6 +45,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'agent/core',
     'agent/ports.ts',
     'agent/certificates/ports.ts',
+    'agent/certificates/shelf.ts',
     'agent/errors.ts',
     'agent/net',
     'node:',

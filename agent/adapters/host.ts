@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
+import { createCertificates } from '../certificates/shelf.ts';
 import type { Host } from '../ports.ts';
 import { createBus } from './bus.ts';
 import { createDocker } from './docker.ts';
 import { createFiles } from './files.ts';
 import { createNginx } from './nginx.ts';
 import { createSystemd } from './systemd.ts';
+import { createX509 } from './x509.ts';
 
 export interface Output {
   code: number;
@@ -26,11 +28,13 @@ export const run = ([program, ...args]: readonly string[]): Promise<Output> =>
 /** The real machine. Connects to the bus and to Docker when first asked. */
 export const createHost = (): Host => {
   const files = createFiles();
+  const now = (): number => Date.now() / 1000;
   return {
     files,
     units: createSystemd(createBus()),
     containers: createDocker(),
     web: createNginx({ run, files }),
-    now: () => Date.now() / 1000,
+    certificates: createCertificates(files, createX509(), now),
+    now,
   };
 };

@@ -73,8 +73,8 @@ export const siteKeys = {
   aliases: site('aliases', {
     type: domains,
     default: '',
-    help: 'Other domains of the same site',
-    example: 'www.example.org, *.example.org',
+    help: 'Other domains of the same site; wildcards need acme_dns_hook, or certificates of your own',
+    example: 'www.example.org, example.com',
   }),
   runtime: site('runtime', {
     type: choice(...runtimes),
@@ -368,7 +368,7 @@ export const settingKeys = {
   }),
   acme_dns_hook: setting('acme_dns_hook', {
     type: absolutePath,
-    help: 'Program that sets and removes TXT records (add|del NAME TXT VALUE); names are then proved by DNS, which wildcards need',
+    help: 'Program that sets and removes TXT records (add|del NAME TXT VALUE); wildcards, which a CA does not ask about over HTTP, are proved by it',
     example: '/etc/appfleet/hooks/dns',
   }),
   acme_addresses: setting('acme_addresses', {

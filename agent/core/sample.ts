@@ -17,6 +17,9 @@ const chosen = (name: string, runtime: Runtime): Readonly<Record<string, string>
   port: runtime === 'node' ? '3000' : '80',
 });
 
+/** Keys that only make sense beside another value of another key, whose help names them: not even as a comment. */
+const dependent: ReadonlySet<string> = new Set([siteKeys.certificate.name, siteKeys.certificate_key.name]);
+
 const line = (key: Key<unknown>, runtime: Runtime, values: Readonly<Record<string, string>>): string => {
   const value = values[key.name];
   const set = value !== undefined && (key.required.includes(runtime) || key.name === 'port' || key.name === 'command');
@@ -27,7 +30,9 @@ const line = (key: Key<unknown>, runtime: Runtime, values: Readonly<Record<strin
 /** A commented site file for `appfleet site create`: what the runtime needs is set, the rest waits behind a `;`. */
 export const sampleSite = (name: string, runtime: Runtime): string => {
   const values = chosen(name, runtime);
-  const keys = Object.values<Key<unknown>>(siteKeys).filter((key) => key.runtimes.includes(runtime));
+  const keys = Object.values<Key<unknown>>(siteKeys).filter(
+    (key) => key.runtimes.includes(runtime) && !dependent.has(key.name),
+  );
   const needed = (key: Key<unknown>): boolean => key.required.includes(runtime);
   const ordered = [...keys.filter(needed), ...keys.filter((key) => !needed(key))];
   const free = fileKinds.site.free.filter((section) => section.runtimes.includes(runtime));

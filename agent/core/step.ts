@@ -3,6 +3,8 @@ import type { DesiredFile, DesiredLink } from './desired.ts';
 import { runDirectory } from './names.ts';
 
 export type Step =
+  | { kind: 'make-placeholder'; owner: null }
+  | { kind: 'install-certificate'; owner: string; from: string }
   | { kind: 'pull-image'; owners: readonly string[]; owner: null; image: string }
   | { kind: 'write-file'; owner: string; file: DesiredFile; change: 'new' | 'changed' }
   | { kind: 'write-link'; owner: string; link: DesiredLink }
@@ -25,6 +27,10 @@ const list = (names: readonly string[]): string =>
 /** One line for people: the log entry, the output of `appfleet plan`, and what tests compare. */
 export const describeStep = (step: Step): string => {
   switch (step.kind) {
+    case 'make-placeholder':
+      return 'make a self-signed certificate for sites that have none yet';
+    case 'install-certificate':
+      return `install the certificate in ${step.from} for ${step.owner}`;
     case 'pull-image':
       return `pull image ${step.image}`;
     case 'write-file':

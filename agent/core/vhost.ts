@@ -1,10 +1,12 @@
 /** The vhost of a site and the file that all vhosts share, as text. What depends on what is said in vhost-templates/. */
 import { sha256 } from './hash.ts';
-import { type ListenLines, listenLines, type NginxFacts } from './listen.ts';
+import { listenLines, type NginxFacts } from './listen.ts';
 import { header, httpSocket, openMark, paths, wakeSocket } from './names.ts';
 import { quoteNginx } from './nginx-quote.ts';
 import type { Settings, SiteSpec } from './spec.ts';
 import { render, template, type Templates, type View } from './template.ts';
+import { ciphers, tlsView, type VhostPair } from './vhost-tls.ts';
+import { asFile, asHeader, asName, asNumber, asPath, asThumbprint } from './vhost-value.ts';
 
 /** A file of the admin's that a vhost includes: a copy of it is tested and installed, so that later edits break nothing. */
 export interface Snippet {
@@ -34,20 +36,6 @@ export interface VhostCandidate {
   /** The text without snippets, for a new site whose snippets nginx refuses; null when there are none. */
   readonly plainText: string | null;
 }
-
-const must = (ok: boolean, what: string, value: string): string => {
-  if (!ok) throw new TypeError(`${JSON.stringify(value)} is not ${what}`);
-  return value;
-};
-const asName = (value: string): string =>
-  must(/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(value), 'a domain', value);
-const asPath = (value: string): string => must(value.startsWith('/'), 'an absolute path', value);
-const asFile = (value: string): string => must(/^[A-Za-z0-9_][A-Za-z0-9_. -]*$/.test(value), 'a file name', value);
-const asHeader = (value: string): string => must(/^[A-Za-z0-9-]+$/.test(value), 'the name of a header', value);
-const asNumber = (value: number): number => {
-  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`${value} is not a whole number`);
-  return value;
-};
 
 const list = <K extends string>(key: K, values: readonly string[]): Record<K, string>[] =>
   values.map((value) => ({ [key]: value }) as Record<K, string>);
@@ -106,16 +94,11 @@ const runtimeView = (spec: SiteSpec): View => {
   };
 };
 
-const siteView = (spec: SiteSpec, listening: ListenLines, include: Snippets<string>, realm: string): View => {
+const siteView = (spec: SiteSpec, include: Snippets<string>, realm: string): View => {
   const names = [spec.name, ...spec.aliases].map(asName);
-  const redirects = redirectsOf(names, spec.redirect);
   return {
-    ...listening,
-    redirects,
-    names: list(
-      'name',
-      names.filter((name) => !redirects.some(({ from }) => from === name)),
-    ),
+    redirects: redirectsOf(names, spec.redirect),
+    names: list('name', names),
     maxBodyBytes: asNumber(spec.maxBodyBytes),
     files: when(spec.root !== null, () => ({ root: asPath(spec.root ?? '') })),
     auth: when(spec.basicAuth !== null, () => ({ realm, users: asPath(spec.basicAuth ?? '') })),
@@ -134,7 +117,7 @@ const siteView = (spec: SiteSpec, listening: ListenLines, include: Snippets<stri
 const commentFrom = (source: string): string => header(encodeURI(source));
 
 /**
- * The vhost of a site. `include` names the copies of the admin's snippets.
+ * The vhost of a site. `include` names the copies of the admin's snippets; `pair` is null where not even a placeholder is.
  * Throws TypeError for a value that nginx cannot hold or that is not what its directive takes.
  */
 export const renderVhost = (
@@ -143,9 +126,9 @@ export const renderVhost = (
   include: Snippets<string>,
   settings: Settings,
   templates: Templates,
+  pair: VhostPair | null,
 ): string => {
-  const listening = listenLines(nginx, { port: settings.httpPort, tls: false });
-  const view = siteView(spec, listening, include, spec.name);
+  const view = { ...siteView(spec, include, spec.name), ...tlsView(spec, nginx, settings, pair) };
   return `${commentFrom(spec.file)}\n\n${render(template(templates, 'site.conf.mustache'), view, quoteNginx)}`;
 };
 
@@ -161,10 +144,29 @@ export const sharedDirectives = [
   'gzip_types',
 ] as const;
 
+/** What the shared file has to know about the sites and the account with the CA. */
+export interface SharedFacts {
+  /** Whether any site is served over HTTPS: without one the port is left to others. */
+  tls: boolean;
+  /** RFC 7638 thumbprint of the account key; null without an account. */
+  thumbprint: string | null;
+}
+
 /** What all vhosts share: maps, the page for a closed site, compression, the answer to unknown names; it includes the vhosts. */
-export const renderShared = (settings: Settings, nginx: NginxFacts, templates: Templates): string => {
+export const renderShared = (
+  settings: Settings,
+  nginx: NginxFacts,
+  templates: Templates,
+  { tls, thumbprint }: SharedFacts,
+): string => {
+  const { httpPort, httpsPort } = settings;
+  const secure = listenLines(nginx, { port: httpsPort, tls: true, isDefault: true });
   const view = {
-    ...listenLines(nginx, { port: settings.httpPort, tls: false, isDefault: true }),
+    ...listenLines(nginx, { port: httpPort, tls: false, isDefault: true }),
+    tls: when(tls, () => ({ tlsListens: secure.listens, http2: secure.http2, ciphers })),
+    httpsSuffix: httpsPort === 443 ? '' : `:${asNumber(httpsPort)}`,
+    forwarded: httpsPort !== 443 && httpPort !== 80,
+    account: when(thumbprint !== null, () => ({ thumbprint: asThumbprint(thumbprint ?? '') })),
     ...Object.fromEntries(sharedDirectives.map((name) => [name, !nginx.configured.has(name)])),
     vhosts: `${paths.vhosts}/*.conf`,
   };
@@ -181,12 +183,13 @@ export const vhostCandidate = (
   snippets: Snippets<Snippet>,
   settings: Settings,
   templates: Templates,
+  pair: VhostPair | null,
 ): VhostCandidate => {
   const used = [snippets.server, snippets.location].filter((snippet) => snippet !== null);
   const copyOf = (snippet: Snippet | null): string | null => (snippet === null ? null : snippetCopy(snippet.text));
   const include = { server: copyOf(snippets.server), location: copyOf(snippets.location) };
   const none = { server: null, location: null };
-  const text = (including: Snippets<string>): string => renderVhost(spec, nginx, including, settings, templates);
+  const text = (including: Snippets<string>): string => renderVhost(spec, nginx, including, settings, templates, pair);
   return {
     site: spec.name,
     source: spec.file,

@@ -3,6 +3,7 @@ import { appSocket, appUnit, httpSocket, openedMark, reloadMark, runDirectory, w
 import { messageOf } from '../errors.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
+import type { certificateExecutors } from './certificates.ts';
 import type { Pulls } from './pulls.ts';
 
 /**
@@ -14,6 +15,7 @@ export const createExecutors = (
   vhosts: VhostChanges,
   onProgress: (line: string) => void,
   pulls: Pulls | null,
+  certificates: ReturnType<typeof certificateExecutors>,
 ): Executors => {
   let marking: Promise<unknown> | null = null;
   /**
@@ -24,6 +26,7 @@ export const createExecutors = (
     (marking ??= host.files.write({ path: reloadMark, text: '\n', mode: 0o644 }));
 
   return {
+    ...certificates,
     'pull-image': async ({ image, owners }) => {
       try {
         if (pulls === null) return void (await host.containers.pull(image, onProgress));

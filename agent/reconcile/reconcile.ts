@@ -1,4 +1,5 @@
 /** One pass: read the files, make the desired state, observe, plan, and (unless only asked what would happen) apply. */
+import { afterSteps, certificateSteps, type ObservedCertificates, pairOf } from '../core/certificate-plan.ts';
 import { desiredService, desiredSite, type Member } from '../core/desired.ts';
 import { goodSettings, paths } from '../core/names.ts';
 import { planChanges } from '../core/plan.ts';
@@ -9,13 +10,15 @@ import type { ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';
 import type { Templates } from '../core/template.ts';
 import { renderShared, vhostCandidate, type VhostCandidate } from '../core/vhost.ts';
 import { messageOf } from '../errors.ts';
-import type { Host, VhostRefusal } from '../ports.ts';
+import type { Host, VhostChanges, VhostRefusal } from '../ports.ts';
 import { applyPlan, type ApplyOptions, type StepResult } from './apply.ts';
+import { certificateExecutors, observeCertificates, sharedFacts } from './certificates.ts';
 import { createExecutors } from './execute.ts';
 import { createFleetReader, type Environment, type Fleet } from './fleet.ts';
 import { observe } from './observe.ts';
 import type { Pulls } from './pulls.ts';
 import { createReaders, type Reader } from './reader.ts';
+import { type FleetWithUploads, withUploads } from './uploads.ts';
 
 export interface Report {
   fleet: Fleet;
@@ -62,10 +65,12 @@ export const createReconciler = (
   );
   const vhosts = new WeakMap<SiteSpec, { key: string; candidate: VhostCandidate }>();
 
-  const look = async (fleet: Fleet, readText: Reader) => {
+  /** All that has to be done, as long as the host's certificates are these. */
+  const look = async (fleet: FleetWithUploads, readText: Reader, certificates: ObservedCertificates) => {
     const { settings } = fleet;
     const facts = await host.web.facts();
-    const problems = [...fleet.problems];
+    const common = await sharedFacts(host, fleet);
+    const problems = [...fleet.problems, ...common.problems];
     const keep = new Set(fleet.keep);
     const members: Member[] = [];
     const candidates: VhostCandidate[] = [];
@@ -85,15 +90,16 @@ export const createReconciler = (
       guard(spec, () => {
         const member = site(spec, JSON.stringify({ env: fleet.environments.get(spec.name), settings }));
         const snippets = fleet.snippets.get(spec.name) ?? { server: null, location: null };
-        const key = factsKey + JSON.stringify(snippets);
+        const pair = pairOf(spec, certificates);
+        const key = factsKey + JSON.stringify([snippets, pair]);
         const known = vhosts.get(spec);
         const candidate =
-          known?.key === key ? known.candidate : vhostCandidate(spec, facts, snippets, settings, templates);
+          known?.key === key ? known.candidate : vhostCandidate(spec, facts, snippets, settings, templates, pair);
         vhosts.set(spec, { key, candidate });
         members.push(member);
         candidates.push(candidate);
       });
-    const shared = renderShared(settings, facts, templates);
+    const shared = renderShared(settings, facts, templates, common);
     const observed = await observe(host, readText, members, keep, candidates, shared);
     const steps = planChanges({ members, keep }, observed.state, observed.ownerOf);
     return { problems, steps, vhosts: observed.vhosts };
@@ -107,27 +113,47 @@ export const createReconciler = (
     return true;
   };
 
+  const read = async (readText: Reader): Promise<FleetWithUploads> =>
+    withUploads(await readFleet(readText), host.certificates);
+
   return {
     plan: async () => {
       const readText = beginLook();
-      const fleet = await readFleet(readText);
-      const { problems, steps } = await look(fleet, readText);
-      return { fleet, problems, steps };
+      const fleet = await read(readText);
+      const certificates = await observeCertificates(host.certificates, fleet);
+      const before = certificateSteps(fleet.sites, certificates);
+      const { problems, steps } = await look(
+        fleet,
+        readText,
+        before.length === 0 ? certificates : afterSteps(certificates),
+      );
+      return { fleet, problems, steps: [...before, ...steps] };
     },
     apply: async ({ onProgress, pulls, ...options }) => {
       let readText = beginLook();
-      let fleet = await readFleet(readText);
+      let fleet = await read(readText);
       if (await ensureSecret(fleet)) {
         onProgress(`made a database root password in ${paths.secrets}`);
         readText = beginLook();
-        fleet = await readFleet(readText);
+        fleet = await read(readText);
       }
-      const { problems, steps, vhosts: changes } = await look(fleet, readText);
+      const inHand = certificateExecutors(host, fleet);
+      const carryOut = (steps: readonly Step[], changes: VhostChanges, done: number): Promise<StepResult[]> =>
+        applyPlan(steps, createExecutors(host, changes, onProgress, pulls ?? null, inHand), {
+          ...options,
+          onStep: (step, index) => options.onStep?.(step, done + index),
+        });
+      let certificates = await observeCertificates(host.certificates, fleet);
+      // Vhosts name what is there, not what should be: a certificate that could not be written takes no vhost along.
+      const before = certificateSteps(fleet.sites, certificates);
+      const first = await carryOut(before, { change: [], remove: [], shared: null }, 0);
+      if (before.length > 0) certificates = await observeCertificates(host.certificates, fleet);
+      const { problems, steps, vhosts: changes } = await look(fleet, readText, certificates);
       // Only a convenience: a full disk must not keep anything else from being done.
       if (fleet.goodSettings !== null)
         await host.files.write({ path: goodSettings, text: fleet.goodSettings, mode: 0o644 }).catch(() => undefined);
-      const results = await applyPlan(steps, createExecutors(host, changes, onProgress, pulls ?? null), options);
-      return { fleet, problems, refusals: await host.web.refusals(), plan: steps, results };
+      const results = [...first, ...(await carryOut(steps, changes, before.length))];
+      return { fleet, problems, refusals: await host.web.refusals(), plan: [...before, ...steps], results };
     },
   };
 };

@@ -113,6 +113,29 @@ const siteValues: Record<string, fc.Arbitrary<string>> = {
   basic_auth: path,
   maintenance_page: path.map((text) => `${text}.html`),
 };
+/** Keys that stand together or not at all. */
+const tlsValues: fc.Arbitrary<[string, string][]> = fc.oneof(
+  fc.constantFrom<[string, string][]>([], [['tls', 'off']]),
+  fc
+    .tuple(mostly(path), mostly(path), mostly(fc.constantFrom('redirect', 'both', 'only', 'off')))
+    .map(([certificate, key, https]): [string, string][] => [
+      ['tls', 'files'],
+      ['certificate', certificate],
+      ['certificate_key', key],
+      ['https', https],
+    ]),
+  fc
+    .tuple(
+      mostly(duration),
+      mostly(fc.constantFrom('redirect', 'both', 'only')),
+      mostly(fc.constantFrom('ecdsa', 'rsa')),
+    )
+    .map(([hsts, https, type]): [string, string][] => [
+      ['hsts', hsts],
+      ['https', https],
+      ['key_type', type],
+    ]),
+);
 const serviceValues: Record<string, fc.Arbitrary<string>> = {
   ...container,
   aliases: fc
@@ -196,16 +219,17 @@ const siteFileOf = (runtime: Runtime): fc.Arbitrary<{ path: string; text: string
         siteValues,
         2,
       ),
+      tls: tlsValues,
       env: variables(envName),
       headers: fc.uniqueArray(fc.tuple(headerName, mostly(headerLine)), {
         maxLength: 2,
         selector: ([key]) => key.toLowerCase(),
       }),
     })
-    .map(({ name, required, others, env, headers }) => ({
+    .map(({ name, required, others, tls, env, headers }) => ({
       path: `/etc/appfleet/sites/${name}.ini`,
       text: [
-        asIni('site', [['runtime', runtime], ...required, ...others]),
+        asIni('site', [['runtime', runtime], ...required, ...others, ...tls]),
         ...(runtime === 'static' ? [] : [asIni('env', env)]),
         asIni('headers', headers),
       ].join(''),

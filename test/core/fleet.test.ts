@@ -8,6 +8,7 @@ import { describeProblem } from '../../agent/core/problem.ts';
 import { sampleSite } from '../../agent/core/sample.ts';
 import { parseSecrets, rootPassword, weakPassword, withRootPassword } from '../../agent/core/secrets.ts';
 import { parseService } from '../../agent/core/service.ts';
+import { defaultSettings } from '../../agent/core/settings.ts';
 import { parseSite } from '../../agent/core/site.ts';
 import type { ServiceSpec, SiteSpec } from '../../agent/core/spec.ts';
 
@@ -34,12 +35,24 @@ const said = (
   );
 
 t.test('a fleet without problems', (t) => {
-  const sites = [site('a.org', 'aliases = www.a.org, *.a.org\nneeds = mysql'), site('b.org')];
+  const sites = [site('a.org', 'aliases = www.a.org, *.a.org\ntls = off\nneeds = mysql'), site('b.org')];
   t.strictSame(
     said(sites, [service('mysql', 'aliases = mariadb'), service('redis', 'needs = mysql')], ['nginx.service']),
     [],
   );
   t.strictSame(said([], []), []);
+  t.end();
+});
+
+t.test('a wildcard needs DNS, or certificates that are not ordered', (t) => {
+  const sites = (lines: string) => [site('a.org', `aliases = b.org *.a.org\n${lines}`)];
+  t.match(said(sites('')).join(), /aliases: a certificate for \*\.a\.org can only be had with DNS-01/);
+  for (const lines of ['tls = off', 'https = off', 'tls = files\ncertificate = /etc/c\ncertificate_key = /etc/k'])
+    t.strictSame(said(sites(lines)), [], lines);
+  const { acme } = defaultSettings;
+  const none = [new Set<string>(), new Set<string>(), new Map<string, string>()] as const;
+  t.strictSame(checkFleet(sites(''), [], ...none, { ...acme, dnsHook: '/etc/hook' }), []);
+  t.strictSame(checkFleet(sites(''), [], ...none, { ...acme, directory: null }), [], 'nothing is ordered at all');
   t.end();
 });
 
@@ -267,7 +280,7 @@ t.test('sample files have no problems, also with every comment taken off', (t) =
     const path = '/etc/appfleet/sites/example.org.ini';
     t.match(parseSite({ path, text }), { spec: { name: 'example.org', runtime } }, text);
     t.match(parseSite({ path, text: text.replaceAll(/^;(?! )/gm, '') }), {
-      spec: { aliases: ['www.example.org', '*.example.org'] },
+      spec: { aliases: ['www.example.org', 'example.com'] },
     });
   }
   t.end();

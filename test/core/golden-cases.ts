@@ -1,16 +1,18 @@
 /**
  * Golden cases: folders that anyone can read. A case is what an admin has in /etc/appfleet, and `expected/` is everything that
- * is made from it. Adding a case is adding a folder and running `UPDATE_GOLDEN=1 npx tap test/core/golden.test.ts`.
+ * is made from it; `certificates.txt` names the sites that have a certificate. Adding a case is adding a folder and running `UPDATE_GOLDEN=1 npx tap test/core/golden.test.ts`.
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { desiredService, desiredSite, type Member } from '../../agent/core/desired.ts';
 import type { NginxFacts, Version } from '../../agent/core/listen.ts';
-import { paths } from '../../agent/core/names.ts';
+import { generationFolder, paths } from '../../agent/core/names.ts';
 import { describeProblem } from '../../agent/core/problem.ts';
 import type { Templates } from '../../agent/core/template.ts';
+import { hasTls } from '../../agent/core/tls-keys.ts';
 import { renderShared, vhostCandidate } from '../../agent/core/vhost.ts';
+import { generationPair, placeholderPair, type VhostPair } from '../../agent/core/vhost-tls.ts';
 import { createFleetReader, type Fleet } from '../../agent/reconcile/fleet.ts';
 import { createFakeHost } from '../fakes/host.ts';
 
@@ -51,12 +53,20 @@ export const caseFolders = (kind: 'site' | 'site-errors'): string[] =>
 export const readCase = (folder: string): Promise<Fleet> => {
   const { files, disk } = createFakeHost();
   for (const path of filesBelow(folder))
-    if (!/^expected(\/|$)|^problems\.txt$/.test(path))
+    if (!/^expected(\/|$)|^(problems|certificates)\.txt$/.test(path))
       disk.set(`${paths.config}/${path}`, readFileSync(join(folder, path), 'utf8'));
   return createFleetReader(files)();
 };
 
 export type Texts = Map<string, string>;
+
+/** What `certificates.txt` says: a line per site that has one, and `account THUMBPRINT`. */
+const hostFacts = (folder: string): { issued: ReadonlySet<string>; thumbprint: string | null } => {
+  const file = join(folder, 'certificates.txt');
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+  const account = lines.find((line) => line.startsWith('account '));
+  return { issued: new Set(lines), thumbprint: account?.slice('account '.length) ?? null };
+};
 
 /** Modes, paths and links of a member, a line each. */
 const listing = (member: Member): string =>
@@ -72,6 +82,9 @@ export const renderCase = async (folder: string): Promise<Texts> => {
   if (fleet.problems.length > 0) throw new Error(fleet.problems.map(describeProblem).join('\n'));
   const texts: Texts = new Map();
   const { settings } = fleet;
+  const { issued, thumbprint } = hostFacts(folder);
+  const pairFor = (site: string): VhostPair =>
+    issued.has(site) ? generationPair(generationFolder(site, '20260101T000000Z-0123abcd')) : placeholderPair;
   const add = (member: Member): void => {
     texts.set(`${member.name}/files.txt`, listing(member));
     for (const { path, text } of member.files) texts.set(`${member.name}/${basename(path)}`, text);
@@ -80,13 +93,15 @@ export const renderCase = async (folder: string): Promise<Texts> => {
   for (const spec of fleet.sites) {
     add(desiredSite(spec, fleet.environments.get(spec.name) ?? {}, settings, templates));
     const snippets = fleet.snippets.get(spec.name) ?? { server: null, location: null };
-    const vhost = (facts: NginxFacts): string => vhostCandidate(spec, facts, snippets, settings, templates).text;
+    const vhost = (facts: NginxFacts): string =>
+      vhostCandidate(spec, facts, snippets, settings, templates, pairFor(spec.name)).text;
     texts.set(`${spec.name}/vhost.conf`, vhost(modern));
     if (vhost(old) !== vhost(modern)) texts.set(`${spec.name}/vhost.nginx-1.22.conf`, vhost(old));
   }
   // What all vhosts share depends on the settings alone, so only a case that has some shows it.
   if (existsSync(join(folder, 'appfleet.ini'))) {
-    const shared = (facts: NginxFacts): string => renderShared(settings, facts, templates);
+    const tls = fleet.sites.length === 0 || fleet.sites.some((spec) => hasTls(spec.tls));
+    const shared = (facts: NginxFacts): string => renderShared(settings, facts, templates, { tls, thumbprint });
     texts.set('shared.conf', shared(modern));
     if (shared(old) !== shared(modern)) texts.set('shared.nginx-1.22.conf', shared(old));
   }

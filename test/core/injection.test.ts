@@ -81,6 +81,7 @@ const twinSite = (spec: SiteSpec): SiteSpec => ({
   basicAuth: null,
   headers: [],
   maintenancePage: null,
+  tls: { mode: 'auto', certificate: null, key: null, https: 'both', hstsSeconds: null, keyType: 'ecdsa' },
 });
 const twinService = (spec: ServiceSpec): ServiceSpec => ({
   name: 'x',

@@ -113,6 +113,10 @@ export const createModelHost = (): ModelHost => {
 
   const apply = (step: Step): boolean => {
     switch (step.kind) {
+      case 'make-placeholder':
+      case 'install-certificate':
+        // The steps of another plan, which comes before this one.
+        return true;
       case 'pull-image':
         host.images.add(step.image);
         return true;

@@ -67,6 +67,7 @@ WORDPRESS_DB_HOST = localhost:/run/mysqld/mysqld.sock
     basicAuth: null,
     headers: [],
     maintenancePage: null,
+    tls: { mode: 'auto', certificate: null, key: null, https: 'redirect', hstsSeconds: null, keyType: 'ecdsa' },
   });
   t.end();
 });
@@ -378,7 +379,16 @@ A = b
 
 t.test('settings', (t) => {
   const path = '/etc/appfleet/appfleet.ini';
-  const defaults = { parallelStarts: 4, passIntervalSeconds: 60, httpPort: 80 };
+  const acme = {
+    directory: 'https://acme-v02.api.letsencrypt.org/directory',
+    caFile: null,
+    contacts: [],
+    binding: null,
+    profile: null,
+    dnsHook: null,
+    addresses: 'host',
+  };
+  const defaults = { parallelStarts: 4, passIntervalSeconds: 60, httpPort: 80, httpsPort: 443, acme };
   t.strictSame(parseSettings({ path, text: '' }), { settings: defaults });
   t.strictSame(parseSettings({ path, text: '[appfleet]\nparallel_starts = 8\nhttp_port = 8080\n' }), {
     settings: { ...defaults, parallelStarts: 8, httpPort: 8080 },
@@ -389,6 +399,65 @@ t.test('settings', (t) => {
   t.match(parseSettings({ path, text: '[appfleet]\nparallel_start = 1\n' }), {
     problems: [{ hint: 'did you mean `parallel_starts`?' }],
   });
+  t.end();
+});
+
+t.test('who issues certificates', (t) => {
+  const acme = (lines: string) => {
+    const read = parseSettings({ path: '/etc/appfleet/appfleet.ini', text: `[appfleet]\n${lines}\n` });
+    if ('problems' in read) return read.problems.map(describeProblem).join('\n');
+    return read.settings.acme;
+  };
+  t.match(acme('acme_directory = letsencrypt-staging'), {
+    directory: 'https://acme-staging-v02.api.letsencrypt.org/directory',
+  });
+  t.match(acme('acme_directory = none'), { directory: null });
+  t.match(acme('acme_directory = https://[::1]:14000/dir?x=1'), { directory: 'https://[::1]:14000/dir?x=1' });
+  t.match(acme('acme_email = a.b@bücher.example, c@example.org'), {
+    contacts: ['mailto:a.b@xn--bcher-kva.example', 'mailto:c@example.org'],
+  });
+  t.match(acme('acme_eab_kid = "a;b"\nacme_eab_key_file = /etc/eab'), {
+    binding: { kid: 'a;b', keyFile: '/etc/eab' },
+  });
+  t.match(acme('acme_eab_kid = x'), /acme_eab_key_file: is missing/);
+  t.match(acme('acme_addresses = 192.0.2.1 2001:0DB8:0::1'), { addresses: ['192.0.2.1', '2001:db8::1'] });
+  t.match(acme('acme_addresses = any'), { addresses: 'any' });
+  for (const directory of [
+    '',
+    'http://ca.example/dir',
+    'https://',
+    'https://a b/',
+    'https://a/\u0007',
+    'ftp://x',
+    '/x',
+  ])
+    t.type(acme(`acme_directory = ${directory}`), 'string', directory);
+  for (const email of ['x', '@a.example', 'a@b', 'a?x@b.example', 'a%2c@b.example', 'a@*.b.example', 'a b@c.example'])
+    t.type(acme(`acme_email = ${email}`), 'string', email);
+  for (const address of ['1.2.3', '256.1.1.1', '01.2.3.4', '::g', '1::2::3', 'localhost', '[::1]', 'any 192.0.2.1'])
+    t.type(acme(`acme_addresses = ${address}`), 'string', address);
+  for (const profile of ['a b', '-x', 'x'.repeat(65)]) t.type(acme(`acme_profile = ${profile}`), 'string', profile);
+  t.end();
+});
+
+t.test('HTTPS', (t) => {
+  const tls = (lines: string) => specOf(`${fixed}${lines}\n`).tls;
+  t.match(tls('tls = off'), { mode: 'off' });
+  t.match(tls('https = only ; a comment\nhsts = 2h\nkey_type = rsa'), {
+    https: 'only',
+    hstsSeconds: 7200,
+    keyType: 'rsa',
+  });
+  t.match(tls('hsts = 0s'), { hstsSeconds: 0 });
+  t.match(tls('tls = files\ncertificate = /etc/a b.pem\ncertificate_key = /etc/k'), {
+    mode: 'files',
+    certificate: '/etc/a b.pem',
+    key: '/etc/k',
+  });
+  t.match(said(`${fixed}tls = files\ncertificate = /etc/c\n`), /certificate_key: is missing/);
+  t.match(said(`${fixed}certificate_key = /etc/c\n`), /:4: certificate_key: has no meaning with tls = auto/);
+  t.match(said(`${fixed}tls = off\nhsts = 1d\n`), /:5: hsts: would lock visitors out/);
+  t.match(said(`${fixed}hsts = 1d\n[headers]\nStrict-Transport-Security = x\n`), /:4: hsts: is set in \[headers\]/);
   t.end();
 });
 

@@ -7,6 +7,7 @@ import { parseSettings } from '../../agent/core/settings.ts';
 import { parseSite } from '../../agent/core/site.ts';
 import type { Settings, SiteSpec } from '../../agent/core/spec.ts';
 import { renderShared, renderVhost, snippetCopy, vhostCandidate } from '../../agent/core/vhost.ts';
+import { generationPair, placeholderPair as pair, type VhostPair } from '../../agent/core/vhost-tls.ts';
 import { type Directive, parseNginx } from './nginx-tokens.ts';
 
 const folder = new URL('../../vhost-templates/', import.meta.url);
@@ -17,6 +18,7 @@ const modern: NginxFacts = { version: [1, 26, 3], ipv6: true, configured: new Se
 const read = parseSettings({ path: '/etc/appfleet/appfleet.ini', text: '' });
 if ('problems' in read) throw new Error('the default settings have problems');
 const settings: Settings = read.settings;
+const issued = generationPair('/var/lib/appfleet/certs/x.example/20260101T000000Z-0123abcd');
 const noSnippets = { server: null, location: null };
 
 const siteOf = (name: string, text: string): SiteSpec => {
@@ -96,12 +98,21 @@ const wildSpec: fc.Arbitrary<SiteSpec> = fc
     basicAuth: fc.option(wildPath),
     headers: fc.array(fc.tuple(orWild(fc.constantFrom('X-One', 'Cache-Control')), wild), { maxLength: 3 }),
     maintenancePage: fc.option(wildPath),
+    tls: fc.record({
+      mode: fc.constantFrom('auto' as const, 'off' as const, 'files' as const),
+      certificate: fc.option(wildPath),
+      key: fc.option(wildPath),
+      https: fc.constantFrom('redirect' as const, 'both' as const, 'only' as const, 'off' as const),
+      hstsSeconds: fc.option(count),
+      keyType: fc.constantFrom('ecdsa' as const, 'rsa' as const),
+    }),
   })
   .map((some) => ({ ...siteOf('x.example.ini', '[site]\nruntime = static\nroot = /srv/www/x\n'), ...some }));
 
 /** The same site with nothing special in any value; names stay, because redirects depend on them. */
 const tame = (spec: SiteSpec): SiteSpec => ({
   ...spec,
+  tls: { ...spec.tls, certificate: null, key: null, hstsSeconds: spec.tls.hstsSeconds === null ? null : 1 },
   file: '/etc/appfleet/sites/x.ini',
   root: spec.root === null ? null : '/srv/x',
   containerRoot: '/srv/y',
@@ -113,16 +124,23 @@ const tame = (spec: SiteSpec): SiteSpec => ({
   maintenancePage: spec.maintenancePage === null ? null : '/srv/page.html',
 });
 
+/** Folders of generations are ours, but a folder is only a text. */
+const wildPair: fc.Arbitrary<VhostPair | null> = fc.oneof(
+  { weight: 9, arbitrary: fc.record({ chain: wildPath, key: wildPath, real: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.constant(null) },
+);
+
 const shape = (directives: Directive[]): string =>
   directives
     .map(({ words, block }) => `${words[0]} ${words.length}${block === null ? ';' : `{${shape(block)}}`}`)
     .join('');
 
 const tameShapes = new Map<string, string>();
-const tameShape = (spec: SiteSpec): string => {
+const tameShape = (spec: SiteSpec, used: VhostPair | null): string => {
   const like = tame(spec);
-  const key = JSON.stringify(like);
-  const known = tameShapes.get(key) ?? shape(parseNginx(renderVhost(like, modern, noSnippets, settings, templates)));
+  const key = JSON.stringify([like, used]);
+  const known =
+    tameShapes.get(key) ?? shape(parseNginx(renderVhost(like, modern, noSnippets, settings, templates, used)));
   tameShapes.set(key, known);
   return known;
 };
@@ -136,16 +154,16 @@ const wordsOf = (directives: Directive[], name: string): string[][] =>
 t.test('no value of any key changes which directives a vhost has', (t) => {
   let rendered = 0;
   fc.assert(
-    fc.property(wildSpec, (spec) => {
+    fc.property(wildSpec, wildPair, (spec, used) => {
       let text: string;
       try {
-        text = renderVhost(spec, modern, noSnippets, settings, templates);
+        text = renderVhost(spec, modern, noSnippets, settings, templates, used);
       } catch (error) {
         return error instanceof TypeError || error instanceof URIError;
       }
       rendered += 1;
       const tree = parseNginx(text);
-      if (shape(tree) !== tameShape(spec)) return false;
+      if (shape(tree) !== tameShape(spec, used === null ? null : { ...issued, real: used.real })) return false;
       const roots = wordsOf(tree, 'root').map(([root]) => root);
       if (spec.root !== null && !roots.includes(spec.root)) return false;
       const values = wordsOf(tree, 'add_header').map(([, value]) => value);
@@ -182,9 +200,13 @@ t.test('what is not of its kind is refused even where nginx could hold it', (t) 
     { maxBodyBytes: -1 },
     { basicAuth: '$x' },
     { file: '/etc/\ud800' },
+    { tls: { ...spec.tls, hstsSeconds: 1.5 } },
   ];
   for (const some of wrong)
-    t.throws(() => renderVhost({ ...spec, ...some }, modern, noSnippets, settings, templates), JSON.stringify(some));
+    t.throws(
+      () => renderVhost({ ...spec, ...some }, modern, noSnippets, settings, templates, issued),
+      JSON.stringify(some),
+    );
   t.end();
 });
 
@@ -208,9 +230,12 @@ t.test('each version of nginx is told to listen in its own words', (t) => {
 
 t.test('what the admin set for all of nginx is not set again', (t) => {
   const names = (configured: string[]) =>
-    parseNginx(renderShared(settings, { ...modern, configured: new Set(configured) }, templates)).map(
-      ({ words }) => words[0],
-    );
+    parseNginx(
+      renderShared(settings, { ...modern, configured: new Set(configured) }, templates, {
+        tls: true,
+        thumbprint: null,
+      }),
+    ).map(({ words }) => words[0]);
   t.ok(names([]).includes('gzip') && names([]).includes('server_names_hash_bucket_size'));
   const fewer = names(['gzip', 'gzip_types', 'server_names_hash_bucket_size']);
   for (const gone of ['gzip', 'gzip_types', 'server_names_hash_bucket_size']) t.notOk(fewer.includes(gone), gone);
@@ -221,30 +246,140 @@ t.test('what the admin set for all of nginx is not set again', (t) => {
 t.test('a snippet is included as a copy that is named after its content, and there is a text without it', (t) => {
   const spec = siteOf('x.example.ini', '[site]\nruntime = static\nroot = /srv/www/x\n');
   const server = { file: '/etc/appfleet/vhost.d/x.example.conf', text: 'autoindex on;\n' };
-  const candidate = vhostCandidate(spec, modern, { server, location: null }, settings, templates);
+  const candidate = vhostCandidate(spec, modern, { server, location: null }, settings, templates, pair);
   t.same(candidate.snippets, [{ ...server, copy: snippetCopy(server.text) }]);
   t.match(candidate.text, `include ${snippetCopy(server.text)};`);
-  t.equal(candidate.plainText, renderVhost(spec, modern, noSnippets, settings, templates));
+  t.equal(candidate.plainText, renderVhost(spec, modern, noSnippets, settings, templates, pair));
   t.not(snippetCopy('a'), snippetCopy('b'));
-  t.equal(vhostCandidate(spec, modern, noSnippets, settings, templates).plainText, null);
+  t.equal(vhostCandidate(spec, modern, noSnippets, settings, templates, pair).plainText, null);
   t.end();
 });
 
-t.test('www and apex send visitors to each other as asked, and never in a circle', (t) => {
-  const text = (aliases: string[], redirect: SiteSpec['redirect']) => {
-    const spec = siteOf('x.example.ini', '[site]\nruntime = static\nroot = /srv/www/x\n');
-    const tree = parseNginx(renderVhost({ ...spec, aliases, redirect }, modern, noSnippets, settings, templates));
-    return [wordsOf(tree, 'server_name'), wordsOf(tree, 'set').map(([, to]) => to)];
+const treeOf = (lines: string, used: VhostPair | null, own: Settings = settings): Directive[] => {
+  const spec = siteOf('x.example.ini', `[site]\nruntime = static\nroot = /srv/www/x\n${lines}`);
+  return parseNginx(renderVhost(spec, modern, noSnippets, own, templates, used));
+};
+
+/** Conditions of the server, in their order, each with what is returned. */
+const conditionsOf = (tree: Directive[]): string[] =>
+  (tree[0]?.block ?? [])
+    .filter(({ words }) => words[0] === 'if')
+    .map(
+      ({ words, block }) =>
+        `${words.slice(1).join(' ')} ${wordsOf(block ?? [], 'return')
+          .flat()
+          .join(' ')}`,
+    );
+const portsOf = (tree: Directive[]): string[] => wordsOf(tree, 'listen').map((words) => words.join(' '));
+
+t.test('www and apex send visitors to each other as asked, never in a circle, and straight to where they end', (t) => {
+  const sent = (lines: string, used: VhostPair | null = pair): string[][] => {
+    const tree = treeOf(lines, used);
+    return [
+      conditionsOf(tree).filter((text) => text.startsWith('($host')),
+      wordsOf(tree, 'set').map(([, to = '']) => to),
+    ];
   };
-  t.same(text(['www.x.example', 'y.example'], 'to-apex'), [
-    [['www.x.example'], ['x.example', 'y.example']],
+  const here = '301 $scheme://$appfleet_target$appfleet_port$request_uri';
+  const secure = '301 https://$appfleet_target$appfleet_https_port$request_uri';
+  t.same(sent('aliases = www.x.example y.example\nredirect = www-to-apex\n'), [
+    [`($host = www.x.example) ${here}`],
     ['x.example'],
   ]);
-  t.same(text(['www.x.example', 'y.example'], 'to-www'), [
-    [['x.example'], ['www.x.example', 'y.example']],
+  t.same(sent('aliases = www.x.example y.example\nredirect = apex-to-www\n'), [
+    [`($host = x.example) ${here}`],
     ['www.x.example'],
   ]);
-  t.same(text(['www.x.example'], 'none'), [[['x.example', 'www.x.example']], []]);
-  t.same(text(['www.y.example'], 'to-apex'), [[['x.example', 'www.y.example']], []]);
+  t.same(sent('tls = off\naliases = www.x.example\nredirect = www-to-apex\n', issued), [
+    [`($host = www.x.example) ${here}`],
+    ['x.example'],
+  ]);
+  t.same(sent('aliases = www.x.example\nredirect = www-to-apex\n', issued), [
+    [`($host = www.x.example) ${secure}`],
+    ['x.example'],
+  ]);
+  t.same(sent('aliases = www.x.example\n'), [[], []]);
+  t.same(wordsOf(treeOf('aliases = www.x.example\nredirect = www-to-apex\n', issued), 'server_name'), [
+    ['x.example', 'www.x.example'],
+  ]);
+  t.end();
+});
+
+t.test('which port serves, and what comes first, in every state of a site', (t) => {
+  const challenge = '($appfleet_challenge) 200 $appfleet_challenge';
+  const toHttps = '($scheme = http) 301 https://$host$appfleet_https_port$request_uri';
+  const both = ['80', '[::]:80', '443 ssl', '[::]:443 ssl'];
+  const cases: [lines: string, used: VhostPair | null, ports: string[], conditions: string[], what: string][] = [
+    ['', issued, both, [challenge, toHttps], 'redirect'],
+    ['', pair, both, [challenge], 'only a placeholder: the site on both'],
+    ['', null, ['80', '[::]:80'], [challenge], 'not even that: over HTTP'],
+    ['https = both\n', issued, both, [challenge], 'both'],
+    ['https = only\n', issued, ['443 ssl', '[::]:443 ssl'], [], 'only'],
+    ['https = only\n', pair, ['443 ssl', '[::]:443 ssl'], [], 'only, with a placeholder'],
+    ['https = off\n', issued, ['80', '[::]:80'], [], 'off'],
+    ['tls = off\n', issued, ['80', '[::]:80'], [], 'tls = off'],
+    ['tls = files\ncertificate = /etc/c\ncertificate_key = /etc/k\n', issued, both, [toHttps], 'files'],
+  ];
+  for (const [lines, used, ports, conditions, what] of cases) {
+    const tree = treeOf(lines, used);
+    t.same(portsOf(tree), ports, what);
+    t.same(conditionsOf(tree), conditions, what);
+    const secure = ports.some((port) => port.includes('443'));
+    t.same(wordsOf(tree, 'ssl_certificate'), secure ? [[used?.chain]] : [], what);
+    t.same(wordsOf(tree, 'ssl_certificate_key'), secure ? [[used?.key]] : [], what);
+    t.equal(tree.length, 1, 'one server');
+  }
+  t.throws(() => treeOf('https = only\n', null), /HTTPS only/);
+  const none = { ...settings, acme: { ...settings.acme, directory: null } };
+  t.same(conditionsOf(treeOf('', pair, none)), [], 'where nothing is ordered no question is answered');
+  t.same(portsOf(treeOf('', issued, { ...settings, httpPort: 8080, httpsPort: 8443 })), [
+    '8080',
+    '[::]:8080',
+    '8443 ssl',
+    '[::]:8443 ssl',
+  ]);
+  t.end();
+});
+
+t.test('browsers are told to insist on HTTPS only when asked for and with a certificate', (t) => {
+  const hsts = (lines: string, used: VhostPair) => {
+    const tree = treeOf(lines, used);
+    const sent = wordsOf(tree, 'add_header').filter(([name]) => name === 'Strict-Transport-Security');
+    return [wordsOf(tree, 'set').filter(([name]) => name === '$appfleet_hsts_seconds'), sent.length];
+  };
+  t.same(hsts('', issued), [[], 0]);
+  t.same(hsts('hsts = 1d\n', pair), [[], 0]);
+  // the server and the page for a closed site
+  t.same(hsts('hsts = 1d\n', issued), [[['$appfleet_hsts_seconds', '86400']], 2]);
+  t.same(hsts('hsts = 0s\nmaintenance_page = /srv/x.html\n', issued), [[['$appfleet_hsts_seconds', '0']], 3]);
+  t.end();
+});
+
+t.test('what sites share knows the account, and takes the port of HTTPS only when a site wants it', (t) => {
+  const thumbprint = 'x'.repeat(43);
+  const tree = (facts: { tls: boolean; thumbprint: string | null }, own: Settings = settings) =>
+    parseNginx(renderShared(own, modern, templates, facts));
+  const map = (of: Directive[], name: string) =>
+    of.find(({ words }) => words[0] === 'map' && words[2] === name)?.block?.map(({ words }) => words);
+  t.same(map(tree({ tls: true, thumbprint }), '$appfleet_thumbprint'), [['default', thumbprint]]);
+  t.equal(map(tree({ tls: true, thumbprint: null }), '$appfleet_challenge')?.length, 1, 'nothing is a challenge');
+  t.equal(map(tree({ tls: true, thumbprint }), '$appfleet_challenge')?.length, 2);
+  t.throws(() => tree({ tls: true, thumbprint: 'x;' }), TypeError);
+  t.same(portsOf(tree({ tls: false, thumbprint: null })), ['80 default_server', '[::]:80 default_server']);
+  t.ok(portsOf(tree({ tls: true, thumbprint: null })).includes('443 default_server ssl'));
+  t.same(wordsOf(tree({ tls: true, thumbprint: null }), 'ssl_reject_handshake'), [['on']]);
+  const typed = (httpPort: number, httpsPort: number) =>
+    map(tree({ tls: true, thumbprint }, { ...settings, httpPort, httpsPort }), '$appfleet_https_port')?.slice(0, -1);
+  t.same(typed(80, 443), [['default', '']]);
+  t.same(typed(80, 8443), [['default', ':8443']]);
+  t.same(
+    typed(8080, 8443),
+    [
+      ['default', ':8443'],
+      ['http', ''],
+      ['http:80', ''],
+    ],
+    'somebody forwards the usual ports to ours',
+  );
   t.end();
 });

@@ -1,3 +1,5 @@
+import { createX509 } from '../../agent/adapters/x509.ts';
+import { createCertificates } from '../../agent/certificates/shelf.ts';
 import { paths, vhostPath } from '../../agent/core/names.ts';
 import { AppFleetError } from '../../agent/errors.ts';
 import type { ActiveState, ContainerState, Files, Host, UnitDetail } from '../../agent/ports.ts';
@@ -187,5 +189,8 @@ export const createFakeHost = (): FakeHost => {
     refusals: () => Promise.resolve([...state.refused].map(([site, message]) => ({ site, message }))),
   };
   host.now = () => host.clock;
+  // Those files that the host has when they are asked: tests put others in their place.
+  const files = new Proxy({} as Files, { get: (_, name: string): unknown => Reflect.get(host.files, name) });
+  host.certificates = createCertificates(files, createX509(), () => host.clock);
   return host;
 };

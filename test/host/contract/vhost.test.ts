@@ -116,10 +116,13 @@ before(async () => {
     const parsed = parseSite({ path: `${paths.sites}/${name}.ini`, text: `[site]\n${text}\n` });
     assert.ok('spec' in parsed, JSON.stringify(parsed));
     mkdirSync(`${folder}/run/${runName(name)}`, { recursive: true });
-    const vhost = renderVhost(parsed.spec, facts, { server: null, location: null }, settings, templates);
+    const vhost = renderVhost(parsed.spec, facts, { server: null, location: null }, settings, templates, null);
     writeFileSync(`${folder}/vhosts/${name}.conf`, place(vhost));
   }
-  writeFileSync(`${folder}/shared.conf`, place(renderShared(settings, facts, templates)));
+  writeFileSync(
+    `${folder}/shared.conf`,
+    place(renderShared(settings, facts, templates, { tls: false, thumbprint: null })),
+  );
   const temporary = ['client_body', 'proxy', 'fastcgi', 'scgi', 'uwsgi'];
   const types = 'types { text/html html; text/css css; image/jpeg jpg; text/plain txt php; }';
   writeFileSync(

@@ -1,0 +1,39 @@
+/** Looks at the pairs of sites with `tls = files`. One that cannot be used is a problem of its site, which keeps what it has. */
+import type { Problem } from '../core/problem.ts';
+import type { SiteSpec } from '../core/spec.ts';
+import { hasTls } from '../core/tls-keys.ts';
+import type { Certificates, PairFiles } from '../ports.ts';
+import type { Fleet } from './fleet.ts';
+
+/** A fleet with the files of those sites whose own pair can be used. */
+export interface FleetWithUploads extends Fleet {
+  uploads: ReadonlyMap<string, PairFiles>;
+}
+
+const filesOf = ({ tls }: SiteSpec): PairFiles | null =>
+  tls.mode === 'files' && hasTls(tls) && tls.certificate !== null && tls.key !== null
+    ? { certificate: tls.certificate, key: tls.key }
+    : null;
+
+/** Adds to a fleet which of its sites' own pairs can be used, and what is wrong with the others. */
+export const withUploads = async (
+  fleet: Fleet,
+  certificates: Pick<Certificates, 'wrong'>,
+): Promise<FleetWithUploads> => {
+  const problems: Problem[] = [];
+  const uploads = new Map<string, PairFiles>();
+  for (const site of fleet.sites) {
+    const files = filesOf(site);
+    if (files === null) continue;
+    const wrong = await certificates.wrong(files, [site.name, ...site.aliases]);
+    if (wrong === null) uploads.set(site.name, files);
+    else
+      problems.push({
+        file: site.file,
+        section: 'site',
+        key: wrong.file === 'key' ? 'certificate_key' : 'certificate',
+        message: `${files[wrong.file]} cannot be used: ${wrong.why}`,
+      });
+  }
+  return { ...fleet, problems: [...fleet.problems, ...problems], uploads };
+};
