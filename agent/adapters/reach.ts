@@ -94,14 +94,14 @@ export const createReach = (options: ReachOptions): Reach => {
         const found = addresses.found.slice(0, mostAddresses);
         const nobodys = strict ? found.filter(isNobodys) : [];
         if (nobodys.length > 0) return `resolves to ${listed(nobodys)}, where only the machine itself can be reached`;
-        const strange = foreign(found, probe, own);
-        if (strange !== null) return strange;
         const { token, expected, port } = probe;
         const question = { name, port, httpsPort, token, expected, limitMs, find };
         const answers = await Promise.all(
           found.map(async (address) => ({ address, answer: await ask(address, question) })),
         );
-        return judge(answers, port);
+        // What answers as this host is this host, whatever translates addresses in front of it.
+        const verdict = judge(answers, port);
+        return verdict === null ? null : (foreign(found, probe, own) ?? verdict);
       }),
   };
 };
