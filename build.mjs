@@ -93,7 +93,7 @@ const tree = async () => {
   put(`${program}/appfleet.cjs`, await bundle(version()), 0o755);
   put(`${program}/appfleet.ini`, await settings());
   put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
-  for (const script of ['launch', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);
+  for (const script of ['launch', 'follow', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);
   put(`${program}/node-preload.cjs`, source('units/node-preload.cjs'));
   for (const unit of ['appfleet.service', 'appfleet.socket', 'appfleet-wake@.service'])
     put(`etc/systemd/system/${unit}`, source(`units/${unit}`));
