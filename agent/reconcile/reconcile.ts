@@ -29,8 +29,13 @@ export interface Report {
 export interface Reconciler {
   /** What a pass would do, without doing it. */
   plan(): Promise<{ fleet: Fleet; problems: readonly Problem[]; steps: readonly Step[] }>;
-  /** With `pulls` images are pulled beside the pass, and the sites that wait for them are left for a later one. */
-  apply(options: ApplyOptions & { onProgress: (line: string) => void; pulls?: Pulls }): Promise<Report>;
+  /**
+   * With `pulls` images are pulled beside the pass, and the sites that wait for them are left for a later one. With `only` the
+   * other sites are left as they are but for their vhosts: a change of one among thousands is served sooner.
+   */
+  apply(
+    options: ApplyOptions & { onProgress: (line: string) => void; pulls?: Pulls; only?: ReadonlySet<string> | null },
+  ): Promise<Report>;
 }
 
 /** Remembers what was made from the same objects, so that a pass over 1,000 unchanged sites renders none. */
@@ -62,7 +67,7 @@ export const createReconciler = (
   );
   const vhosts = new WeakMap<SiteSpec, { key: string; candidate: VhostCandidate }>();
 
-  const look = async (fleet: Fleet, readText: Reader) => {
+  const look = async (fleet: Fleet, readText: Reader, only: ReadonlySet<string> | null) => {
     const { settings } = fleet;
     const facts = await host.web.facts();
     const problems = [...fleet.problems];
@@ -94,8 +99,11 @@ export const createReconciler = (
         candidates.push(candidate);
       });
     const shared = renderShared(settings, facts, templates);
-    const observed = await observe(host, readText, members, keep, candidates, shared);
-    const steps = planChanges({ members, keep }, observed.state, observed.ownerOf);
+    // Shared containers are looked at in any case: who needs them cannot be judged without.
+    const concerned = members.filter(({ name, kind }) => only === null || kind === 'service' || only.has(name));
+    for (const { name, kind } of members) if (only !== null && kind === 'site' && !only.has(name)) keep.add(name);
+    const observed = await observe(host, readText, concerned, keep, candidates, shared, only);
+    const steps = planChanges({ members: concerned, keep }, observed.state, observed.ownerOf);
     return { problems, steps, vhosts: observed.vhosts };
   };
 
@@ -111,10 +119,10 @@ export const createReconciler = (
     plan: async () => {
       const readText = beginLook();
       const fleet = await readFleet(readText);
-      const { problems, steps } = await look(fleet, readText);
+      const { problems, steps } = await look(fleet, readText, null);
       return { fleet, problems, steps };
     },
-    apply: async ({ onProgress, pulls, ...options }) => {
+    apply: async ({ onProgress, pulls, only = null, ...options }) => {
       let readText = beginLook();
       let fleet = await readFleet(readText);
       if (await ensureSecret(fleet)) {
@@ -122,7 +130,7 @@ export const createReconciler = (
         readText = beginLook();
         fleet = await readFleet(readText);
       }
-      const { problems, steps, vhosts: changes } = await look(fleet, readText);
+      const { problems, steps, vhosts: changes } = await look(fleet, readText, only);
       // Only a convenience: a full disk must not keep anything else from being done.
       if (fleet.goodSettings !== null)
         await host.files.write({ path: goodSettings, text: fleet.goodSettings, mode: 0o644 }).catch(() => undefined);
