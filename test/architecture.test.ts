@@ -200,6 +200,8 @@ const perlCode = (path: string): string => read(path).replace(/(^|\s)#.*$/gm, '$
 t.test('the scripts give programs words, and a shell nothing but constants and a name that was looked at', (t) => {
   const constant = /^'[^'$@`]*'$/;
   const ofName = /^"\$name(-app)?\.(service|socket)"$/;
+  /** What the scripts and the proxy get as words of their own. */
+  const handedOn = new Set(['$address', '$name', '$ready', '$proxy']);
   for (const path of ['units/launch', 'units/wake']) {
     const code = perlCode(path);
     const looked = code.search(/die "usage: .*unless defined \$name && \$name =~ \/\^\[a-z0-9\]\[a-z0-9\.-\]\*\$\/;/);
@@ -226,11 +228,16 @@ t.test('the scripts give programs words, and a shell nothing but constants and a
       t.ok(words.length > 1, `${path}: ${call}: one word alone would go to a shell`);
       t.match(words[0], constant, call);
       for (const word of words.slice(1))
-        t.ok(constant.test(word) || ofName.test(word) || word === '$address', `${path}: ${call}: ${word}`);
+        t.ok(constant.test(word) || ofName.test(word) || handedOn.has(word), `${path}: ${call}: ${word}`);
     }
     for (const [call] of code.matchAll(/\bopen\([^;]*?(?=\s(?:or|and)\s|;)/g))
-      t.match(call, /^open\((?:my )?\$\w+, '(<|>|>>|\+<&=)', /, `${path}: ${call}`);
+      t.match(call, /^open\((?:my )?(?:\$\w+|STDIN), '(<|>|>>|<&|\+<&=)', /, `${path}: ${call}`);
   }
+  // A shell by nature: what it expands stands in quotes, and it runs one program.
+  const shell = read('units/follow').replace(/^#.*$|\s# .*$/gm, '');
+  t.notMatch(shell, /`|\$\(|\beval\b|\bsource\b|^\s*\. /m, 'units/follow');
+  t.notMatch(shell.replace(/"[^"]*"|\b\w+=\$\w+/g, ''), /\$/, 'units/follow quotes');
+  t.strictSame(shell.match(/\bexec \S+/g), ['exec /usr/lib/appfleet/launch']);
   t.end();
 });
 

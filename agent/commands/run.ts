@@ -16,6 +16,7 @@ import type { Notify } from '../net/notify.ts';
 import { systemTimers } from '../net/timers.ts';
 import { createLoop } from '../reconcile/loop.ts';
 import { createMetrics } from '../reconcile/metrics.ts';
+import { concernedSites } from '../reconcile/narrow.ts';
 import { createPulls } from '../reconcile/pulls.ts';
 import { createReconciler, type Report } from '../reconcile/reconcile.ts';
 import { createWholePass } from '../reconcile/whole-pass.ts';
@@ -74,6 +75,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   const pass = async (
     reasons: readonly string[],
     onLine: (line: unknown) => void = () => undefined,
+    only: ReadonlySet<string> | null = null,
   ): Promise<Report> => {
     const began = context.steady();
     passBegan = began;
@@ -86,6 +88,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
           onLine({ progress });
         },
         pulls,
+        only,
         onResult: (result) => {
           const { step, outcome, reason } = result;
           const site = step.owner === null ? {} : { site: step.owner };
@@ -129,10 +132,14 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
 
   const loop = createLoop({
     pass: async (reasons) => {
-      const { results } = await inTurn(() => pass(reasons));
+      // Not before all of the host was seen once.
+      const only = last === null ? null : concernedSites(reasons);
+      const { results } = await inTurn(() => pass(reasons, undefined, only));
       // A container that was being created meanwhile may have been made from the old settings.
-      if (results.some(({ step, outcome }) => step.kind === 'write-file' && outcome === 'done' && !step.file.isUnit))
-        systemTimers.after(secondLookSeconds * 1000, () => loop.trigger('settings changed'));
+      const late = results.some(
+        ({ step, outcome }) => step.kind === 'write-file' && outcome === 'done' && !step.file.isUnit,
+      );
+      if (late || only !== null) systemTimers.after(secondLookSeconds * 1000, () => loop.trigger('second look'));
     },
     onError: (error, retry) => log.error(`pass failed, next try in ${retry.toFixed(1)} s: ${messageOf(error)}`),
     quietSeconds,

@@ -3,14 +3,18 @@ import type { Member } from '../core/desired.ts';
 import {
   appSocket,
   httpSocket,
+  appUnit,
   mark,
   openedMark,
   openMark,
   paths,
   reloadMark,
+  siteUnit,
+  socketUnit,
   startDirectory,
   unitPath,
   wakeSocket,
+  wakeUnit,
 } from '../core/names.ts';
 import type { ObservedState } from '../core/plan.ts';
 import type { Host, VhostChanges } from '../ports.ts';
@@ -42,7 +46,8 @@ const ownerFinder =
 
 /**
  * Reads the host. The order matters: units before containers, so that a container seen running with its unit down was started by
- * hand. systemd is asked first, because it takes its time to answer.
+ * hand. systemd is asked first, because it takes its time to answer. With `only` the look is at these names and `members`, which
+ * are among them or shared containers; all others are in `keep`.
  */
 export const observe = async (
   host: Host,
@@ -51,9 +56,10 @@ export const observe = async (
   keep: ReadonlySet<string>,
   candidates: Parameters<Host['web']['compare']>[0],
   shared: string,
+  only: ReadonlySet<string> | null,
 ): Promise<Observation> => {
   const { files } = host;
-  const listed = host.units.list(unitPatterns);
+  const listed = host.units.list(only === null ? everyUnit : patternsOf([...only, ...members.map(({ name }) => name)]));
   // Awaited below; until then a failure is not unhandled.
   listed.catch(() => undefined);
   const texts = new Map<string, string>();
@@ -73,6 +79,8 @@ export const observe = async (
   for (const unit of await files.list(paths.units)) {
     const path = unitPath(unit);
     if (texts.has(path) || !/\.(service|socket)$/.test(unit) || unit.startsWith('appfleet')) continue;
+    // Nothing is done to these in any case.
+    if (keep.has(unit.replace(/\.\w+$/, '')) || keep.has(unit.replace(/(-app)?\.\w+$/, ''))) continue;
     const target = await files.readLink(path);
     if (target !== null) {
       const real = target.startsWith('/') ? target : unitPath(target);
@@ -93,7 +101,7 @@ export const observe = async (
   for (const link of await files.list(paths.wants)) {
     const path = `${paths.wants}/${link}`;
     const owner = ownerOf(path);
-    if (owner === null || wanted.has(owner)) continue;
+    if (owner === null || wanted.has(owner) || keep.has(owner)) continue;
     const target = await files.readLink(path);
     if (target !== null) links.set(path, target);
   }
@@ -156,4 +164,7 @@ export const observe = async (
 };
 
 /** Every unit that can be ours: names of services have no dot, so nothing narrower is right. */
-const unitPatterns = ['*.service', '*.socket'];
+const everyUnit = ['*.service', '*.socket'];
+/** It is cheaper to ask for those of a few. */
+const patternsOf = (names: readonly string[]): string[] =>
+  names.flatMap((name) => [siteUnit(name), socketUnit(name), appUnit(name), wakeUnit(name)]);

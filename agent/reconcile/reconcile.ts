@@ -32,8 +32,13 @@ export interface Report {
 export interface Reconciler {
   /** What a pass would do, without doing it. */
   plan(): Promise<{ fleet: Fleet; problems: readonly Problem[]; steps: readonly Step[] }>;
-  /** With `pulls` images are pulled beside the pass, and the sites that wait for them are left for a later one. */
-  apply(options: ApplyOptions & { onProgress: (line: string) => void; pulls?: Pulls }): Promise<Report>;
+  /**
+   * With `pulls` images are pulled beside the pass, and the sites that wait for them are left for a later one. With `only` the
+   * other sites are left as they are but for their vhosts: a change of one among thousands is served sooner.
+   */
+  apply(
+    options: ApplyOptions & { onProgress: (line: string) => void; pulls?: Pulls; only?: ReadonlySet<string> | null },
+  ): Promise<Report>;
 }
 
 /** Remembers what was made from the same objects, so that a pass over 1,000 unchanged sites renders none. */
@@ -66,7 +71,12 @@ export const createReconciler = (
   const vhosts = new WeakMap<SiteSpec, { key: string; candidate: VhostCandidate }>();
 
   /** All that has to be done, as long as the host's certificates are these. */
-  const look = async (fleet: FleetWithUploads, readText: Reader, certificates: ObservedCertificates) => {
+  const look = async (
+    fleet: FleetWithUploads,
+    readText: Reader,
+    certificates: ObservedCertificates,
+    only: ReadonlySet<string> | null,
+  ) => {
     const { settings } = fleet;
     const facts = await host.web.facts();
     const common = await sharedFacts(host, fleet);
@@ -100,8 +110,11 @@ export const createReconciler = (
         candidates.push(candidate);
       });
     const shared = renderShared(settings, facts, templates, common);
-    const observed = await observe(host, readText, members, keep, candidates, shared);
-    const steps = planChanges({ members, keep }, observed.state, observed.ownerOf);
+    // Shared containers are looked at in any case: who needs them cannot be judged without.
+    const concerned = members.filter(({ name, kind }) => only === null || kind === 'service' || only.has(name));
+    for (const { name, kind } of members) if (only !== null && kind === 'site' && !only.has(name)) keep.add(name);
+    const observed = await observe(host, readText, concerned, keep, candidates, shared, only);
+    const steps = planChanges({ members: concerned, keep }, observed.state, observed.ownerOf);
     return { problems, steps, vhosts: observed.vhosts };
   };
 
@@ -126,10 +139,11 @@ export const createReconciler = (
         fleet,
         readText,
         before.length === 0 ? certificates : afterSteps(certificates),
+        null,
       );
       return { fleet, problems, steps: [...before, ...steps] };
     },
-    apply: async ({ onProgress, pulls, ...options }) => {
+    apply: async ({ onProgress, pulls, only = null, ...options }) => {
       let readText = beginLook();
       let fleet = await read(readText);
       if (await ensureSecret(fleet)) {
@@ -148,7 +162,7 @@ export const createReconciler = (
       const before = certificateSteps(fleet.sites, certificates);
       const first = await carryOut(before, { change: [], remove: [], shared: null }, 0);
       if (before.length > 0) certificates = await observeCertificates(host.certificates, fleet);
-      const { problems, steps, vhosts: changes } = await look(fleet, readText, certificates);
+      const { problems, steps, vhosts: changes } = await look(fleet, readText, certificates, only);
       // Only a convenience: a full disk must not keep anything else from being done.
       if (fleet.goodSettings !== null)
         await host.files.write({ path: goodSettings, text: fleet.goodSettings, mode: 0o644 }).catch(() => undefined);

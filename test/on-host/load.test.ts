@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { folder, openHost, pause, type Failure, type Target } from './clients/on-host.ts';
+import { folder, openHost, pause, until, type Failure, type Target } from './clients/on-host.ts';
 
 const seconds = Number(process.env['APPFLEET_LOAD_SECONDS'] ?? 60);
 const seed = Number(process.env['APPFLEET_LOAD_SEED'] ?? Math.floor(Math.random() * 1e9));
@@ -135,6 +135,8 @@ t.test(`no request is lost in ${seconds} s of sleeps, wakes, restarts, changes a
   const journal = (words: string): Promise<string> =>
     sh(`journalctl --quiet --no-pager --since=@${began} --output=cat --grep='${words}' || true`);
   const lines = async (words: string): Promise<number> => (await journal(words)).split('\n').filter(Boolean).length;
+  // The agent may have been killed too often for it before; now nobody asks any more.
+  await until('sites fall asleep by idle', async () => (await lines('put to sleep after')) > 0);
   const after = await counts();
   const wakes = after.reduce((sum, count, i) => sum + count - (before[i] ?? 0), 0);
   const byIdle = await lines('put to sleep after');
@@ -155,7 +157,6 @@ t.test(`no request is lost in ${seconds} s of sleeps, wakes, restarts, changes a
   t.same(lost, [], 'no request failed');
   t.same(refusals, [], 'no command failed');
   t.equal(gaveUp, '', 'nobody was cut off');
-  t.ok(byIdle > 0, 'sites fell asleep by idle');
   t.ok(wakes >= seconds / 4, 'sites were woken often');
   t.ok(
     sites.every(({ requests }) => requests > seconds),
