@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t from 'tap';
+import { createX509 } from '../../agent/adapters/x509.ts';
 import { snippetCopy } from '../../agent/core/vhost.ts';
 import { goldenUnits, goldenVhosts } from '../core/golden-cases.ts';
 import { attachHost } from '../host/boot.ts';
@@ -33,6 +34,9 @@ t.before(async () => {
       if (site !== undefined) put(`units/${title}/appfleet-wake@${site}.service`, wake);
     }
   }
+  const pair = await createX509().placeholder(['golden.example'], Date.now() / 1000);
+  put('certificate/chain.pem', pair.chainPem);
+  put('certificate/key.pem', pair.keyPem);
   const vhosts = goldenVhosts(host.release === 'bookworm' ? '1.22' : '1.26');
   const shared = vhosts.find((vhost) => vhost.shared);
   if (shared === undefined) throw new Error('no golden case shows the shared file');
@@ -41,7 +45,8 @@ t.before(async () => {
     const moved = (text: string): string =>
       text
         .replaceAll('/etc/nginx/appfleet/', `${scratch}/${folder}/vhosts/`)
-        .replaceAll('/var/lib/appfleet/snippets/', `${scratch}/${folder}/snippets/`);
+        .replaceAll('/var/lib/appfleet/snippets/', `${scratch}/${folder}/snippets/`)
+        .replaceAll(/\/var\/lib\/appfleet\/certs\/\S*\/(?=(chain|key)\.pem;)/g, `${scratch}/certificate/`);
     put(`${folder}/title`, vhost.title);
     put(`${folder}/shared.conf`, moved((vhost.shared ? vhost : shared).text));
     if (!vhost.shared) put(`${folder}/vhosts/site.conf`, moved(vhost.text));
