@@ -24,7 +24,7 @@ _appfleet() {
     COMPREPLY=()
     case $path in
     '')
-        words="status plan apply wake sleep check logs doctor site config help version"
+        words="status plan apply wake sleep check logs doctor site cert config help version"
         ;;
     'status')
         words="--json $(_appfleet_names sites services)"
@@ -70,6 +70,30 @@ _appfleet() {
         ;;
     'site remove')
         words="--yes $(_appfleet_names sites)"
+        ;;
+    'cert')
+        words="list renew issue revoke import account"
+        ;;
+    'cert list')
+        [[ $before == --expiring ]] && { COMPREPLY=(); return; }
+        words="--json --expiring $(_appfleet_names sites)"
+        ;;
+    'cert renew')
+        words="--json --dry-run --force $(_appfleet_names sites)"
+        ;;
+    'cert issue')
+        words="--json --dry-run --force $(_appfleet_names sites)"
+        ;;
+    'cert revoke')
+        [[ $before == --reason ]] && { COMPREPLY=($(compgen -W 'unspecified key-compromise affiliation-changed superseded cessation-of-operation' -- "$current")); return; }
+        words="--reason --yes $(_appfleet_names sites)"
+        ;;
+    'cert import')
+        files=yes
+        words="--json --dry-run"
+        ;;
+    'cert account')
+        words="--json --update --rollover --deactivate"
         ;;
     'config')
         words="schema"

@@ -26,6 +26,7 @@ complete -c appfleet -n __appfleet_at -a check -d 'every problem in the configur
 complete -c appfleet -n __appfleet_at -a logs -d 'what a site and its container say'
 complete -c appfleet -n __appfleet_at -a doctor -d 'name the broken link'
 complete -c appfleet -n __appfleet_at -a site -d 'create or remove a site'
+complete -c appfleet -n __appfleet_at -a cert -d 'certificates'
 complete -c appfleet -n __appfleet_at -a config -d 'what the files may hold'
 complete -c appfleet -n __appfleet_at -a help -d 'explain the keys of a file'
 complete -c appfleet -n __appfleet_at -a version -d 'the version'
@@ -56,6 +57,28 @@ complete -c appfleet -n '__appfleet_at site create' -l needs -x
 complete -c appfleet -n '__appfleet_at site create' -l memory -x
 complete -c appfleet -n '__appfleet_at site remove' -a '(__appfleet_names sites)'
 complete -c appfleet -n '__appfleet_at site remove' -l yes
+complete -c appfleet -n '__appfleet_at cert' -a 'list renew issue revoke import account'
+complete -c appfleet -n '__appfleet_at cert list' -a '(__appfleet_names sites)'
+complete -c appfleet -n '__appfleet_at cert list' -l json
+complete -c appfleet -n '__appfleet_at cert list' -l expiring -x
+complete -c appfleet -n '__appfleet_at cert renew' -a '(__appfleet_names sites)'
+complete -c appfleet -n '__appfleet_at cert renew' -l json
+complete -c appfleet -n '__appfleet_at cert renew' -l dry-run
+complete -c appfleet -n '__appfleet_at cert renew' -l force
+complete -c appfleet -n '__appfleet_at cert issue' -a '(__appfleet_names sites)'
+complete -c appfleet -n '__appfleet_at cert issue' -l json
+complete -c appfleet -n '__appfleet_at cert issue' -l dry-run
+complete -c appfleet -n '__appfleet_at cert issue' -l force
+complete -c appfleet -n '__appfleet_at cert revoke' -a '(__appfleet_names sites)'
+complete -c appfleet -n '__appfleet_at cert revoke' -l reason -x -a 'unspecified key-compromise affiliation-changed superseded cessation-of-operation'
+complete -c appfleet -n '__appfleet_at cert revoke' -l yes
+complete -c appfleet -n '__appfleet_at cert import' -F
+complete -c appfleet -n '__appfleet_at cert import' -l json
+complete -c appfleet -n '__appfleet_at cert import' -l dry-run
+complete -c appfleet -n '__appfleet_at cert account' -l json
+complete -c appfleet -n '__appfleet_at cert account' -l update
+complete -c appfleet -n '__appfleet_at cert account' -l rollover
+complete -c appfleet -n '__appfleet_at cert account' -l deactivate
 complete -c appfleet -n '__appfleet_at config' -a 'schema'
 complete -c appfleet -n '__appfleet_at help' -a 'site service settings'
 complete -c appfleet -n '__appfleet_at help' -l json

@@ -41,7 +41,7 @@ const problemOf = (
 
 /** Looks at files only. */
 export const viewCertificate = async (
-  store: CertificateStore,
+  store: Pick<CertificateStore, 'current' | 'readState'>,
   wanted: WantedSite,
   renews: boolean,
   now: number,

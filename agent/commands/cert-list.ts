@@ -2,6 +2,7 @@
 import picocolors from 'picocolors';
 import { type CertificateView, viewCertificate } from '../certificates/overview.ts';
 import type { SiteSpec } from '../core/spec.ts';
+import { hasTls } from '../core/tls-keys.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { resolveName } from './resolve.ts';
 import type { Context, ExitCode } from './context.ts';
@@ -12,11 +13,9 @@ const wanted = ({ name, aliases, tls }: SiteSpec) => ({ site: name, names: [name
 
 /** Views of these sites, those without TLS left out. */
 export const certificateViews = async (context: Context, sites: readonly SiteSpec[]): Promise<CertificateView[]> => {
-  const { store } = context.certificates();
-  const shown = sites.filter(({ tls }) => tls.mode !== 'off' && tls.https !== 'off');
-  return Promise.all(
-    shown.map((site) => viewCertificate(store, wanted(site), site.tls.mode === 'auto', context.now())),
-  );
+  const { view } = context.certificates();
+  const shown = sites.filter(({ tls }) => hasTls(tls));
+  return Promise.all(shown.map((site) => viewCertificate(view, wanted(site), site.tls.mode === 'auto', context.now())));
 };
 
 /** Seconds of `14d`, `12h`, `90m`; null when it is none. */

@@ -103,7 +103,6 @@ export const runCertificates = async (
       options,
     );
     if (options.dryRun) return { report: result, fleet, hookFailures: [] };
-    await tools.store.placeholder(context.now());
     let hookFailures: readonly string[] = [];
     let final = result;
     if (result.renewed.length > 0) {

@@ -1,6 +1,7 @@
 /** What a shell can complete: units/completion.* are made from this table, and a test compares it with the command line itself. */
 import { runtimes } from '../core/keys.ts';
 import { paths } from '../core/names.ts';
+import { revocationReasons } from './cert-account.ts';
 import type { Context, ExitCode } from './context.ts';
 import { createKeys } from './site.ts';
 
@@ -16,6 +17,7 @@ export interface CompletedCommand {
 }
 
 const json = { json: 'flag' } as const;
+const ordering = { ...json, 'dry-run': 'flag', force: 'flag' } as const;
 const shells = ['bash', 'fish'] as const;
 
 export const completedCommands: readonly CompletedCommand[] = [
@@ -39,6 +41,31 @@ export const completedCommands: readonly CompletedCommand[] = [
     options: { runtime: runtimes, ...Object.fromEntries(createKeys.map((key) => [key, 'value'] as const)) },
   },
   { words: 'site remove', help: 'take a site away', argument: 'site', options: { yes: 'flag' } },
+  {
+    words: 'cert',
+    help: 'certificates',
+    argument: ['list', 'renew', 'issue', 'revoke', 'import', 'account'],
+  },
+  {
+    words: 'cert list',
+    help: 'show certificates and when they expire',
+    argument: 'site',
+    options: { ...json, expiring: 'value' },
+  },
+  { words: 'cert renew', help: 'order what is due', argument: 'site', options: ordering },
+  { words: 'cert issue', help: 'order certificates now', argument: 'site', options: ordering },
+  {
+    words: 'cert revoke',
+    help: 'take a certificate back',
+    argument: 'site',
+    options: { reason: Object.keys(revocationReasons), yes: 'flag' },
+  },
+  { words: 'cert import', help: 'take over certificates', argument: 'file', options: { ...json, 'dry-run': 'flag' } },
+  {
+    words: 'cert account',
+    help: 'show or change the account',
+    options: { ...json, update: 'flag', rollover: 'flag', deactivate: 'flag' },
+  },
   { words: 'config', help: 'what the files may hold', argument: ['schema'] },
   { words: 'config schema', help: 'as a JSON schema' },
   { words: 'help', help: 'explain the keys of a file', argument: ['site', 'service', 'settings'], options: json },

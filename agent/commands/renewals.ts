@@ -23,7 +23,7 @@ export interface Renewals {
 
 export const createRenewals = (
   host: Host,
-  store: CertificateStore,
+  store: Pick<CertificateStore, 'current' | 'readState'>,
   clocks: { now: () => number; steady: () => number },
   log: Log,
 ): Renewals => {

@@ -23,6 +23,7 @@ import { createWholePass } from '../reconcile/whole-pass.ts';
 import { createIdleWatch } from '../switchboard/idle.ts';
 import type { Context, ExitCode } from './context.ts';
 import { watchHost } from './hints.ts';
+import { createRenewals } from './renewals.ts';
 import { newPassword } from './secret.ts';
 
 export interface RunOptions {
@@ -61,6 +62,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   const metrics = createMetrics(context.version, host.files);
   const pulls = createPulls(host.containers, context.steady, (image) => loop.trigger(`${image} was pulled, or not`));
   pulls.listen((line) => log.info(line));
+  const renewals = createRenewals(host, context.certificates().view, context, log);
   let last: Report | null = null;
   let passBegan: number | null = null;
   const told = new Set<string>();
@@ -139,6 +141,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
       const late = results.some(
         ({ step, outcome }) => step.kind === 'write-file' && outcome === 'done' && !step.file.isUnit,
       );
+      if (last !== null) await renewals.look(last.fleet);
       if (late || only !== null) systemTimers.after(secondLookSeconds * 1000, () => loop.trigger('second look'));
     },
     onError: (error, retry) => log.error(`pass failed, next try in ${retry.toFixed(1)} s: ${messageOf(error)}`),
