@@ -1,8 +1,9 @@
 import picocolors from 'picocolors';
 import { paths } from '../core/names.ts';
 import type { Problem } from '../core/problem.ts';
-import type { Files } from '../ports.ts';
+import type { Host } from '../ports.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
+import { withUploads } from '../reconcile/uploads.ts';
 import type { Context, ExitCode } from './context.ts';
 import { problemsOfCandidates, readCandidate } from './overlay.ts';
 
@@ -13,8 +14,10 @@ interface Checked {
 
 const isOurs = (name: string): boolean => name.endsWith('.ini') && !name.startsWith('.');
 
-const checkInstalled = async (files: Files): Promise<Checked> => {
-  const fleet = await createFleetReader(files)();
+type Readable = Pick<Host, 'files' | 'certificates'>;
+
+const checkInstalled = async ({ files, certificates }: Readable): Promise<Checked> => {
+  const fleet = await withUploads(await createFleetReader(files)(), certificates);
   const folders = [await files.list(paths.sites), await files.list(paths.services)];
   const settings = (await files.read(paths.settings).catch(() => '')) === null ? 0 : 1;
   return { files: folders.flat().filter(isOurs).length + settings, problems: [...fleet.problems] };
@@ -30,12 +33,12 @@ const nameProblems = (names: readonly string[], places: readonly string[]): Prob
     return [{ file, message: `would be the same file as ${names[first] ?? ''}`, hint: 'check them one by one' }];
   });
 
-const checkFiles = async (files: Files, names: readonly string[]): Promise<Checked> => {
-  const candidates = await Promise.all(names.map((name) => readCandidate(files, name)));
+const checkFiles = async (host: Readable, names: readonly string[]): Promise<Checked> => {
+  const candidates = await Promise.all(names.map((name) => readCandidate(host.files, name)));
   const places = candidates.map(({ path }) => path);
   const refused = nameProblems(names, places);
   const usable = candidates.filter(({ shown }) => !refused.some(({ file }) => file === shown));
-  return { files: names.length, problems: [...refused, ...(await problemsOfCandidates(files, usable))] };
+  return { files: names.length, problems: [...refused, ...(await problemsOfCandidates(host, usable))] };
 };
 
 const sorted = (problems: readonly Problem[]): Problem[] =>
@@ -52,9 +55,9 @@ export const checkCommand = async (
   names: readonly string[],
   options: { json: boolean },
 ): Promise<ExitCode> => {
-  const { files } = context.host();
+  const host = context.host();
   const unique = [...new Set(names)];
-  const checked = unique.length === 0 ? await checkInstalled(files) : await checkFiles(files, unique);
+  const checked = unique.length === 0 ? await checkInstalled(host) : await checkFiles(host, unique);
   const problems = sorted(checked.problems);
   if (options.json) context.print(JSON.stringify({ files: checked.files, problems }, null, 2));
   else {

@@ -2,8 +2,9 @@
 import { paths } from '../core/names.ts';
 import type { Problem } from '../core/problem.ts';
 import { messageOf } from '../errors.ts';
-import type { Files } from '../ports.ts';
+import type { Files, Host } from '../ports.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
+import { withUploads } from '../reconcile/uploads.ts';
 
 /** A text in the place where it would be installed. */
 export interface Candidate {
@@ -60,9 +61,12 @@ const overlay = (files: Files, candidates: readonly Candidate[]): Files => {
  * What would be wrong if these files were installed: all problems of their own, and those that they would cause in others.
  * Files that are installed already stand in for themselves.
  */
-export const problemsOfCandidates = async (files: Files, candidates: readonly Candidate[]): Promise<Problem[]> => {
-  const before = await createFleetReader(files)();
-  const after = await createFleetReader(overlay(files, candidates))();
+export const problemsOfCandidates = async (
+  { files, certificates }: Pick<Host, 'files' | 'certificates'>,
+  candidates: readonly Candidate[],
+): Promise<Problem[]> => {
+  const before = await withUploads(await createFleetReader(files)(), certificates);
+  const after = await withUploads(await createFleetReader(overlay(files, candidates))(), certificates);
   const known = new Set(before.problems.map((problem) => JSON.stringify(problem)));
   const shown = new Map(candidates.map((candidate) => [candidate.path, candidate.shown]));
   const named = (text: string): string =>

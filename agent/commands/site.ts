@@ -85,7 +85,7 @@ export const siteCreateCommand = async (
 
   const path = `${paths.sites}/${name}.ini`;
   const text = withValues(sampleSite(name, runtime), values);
-  const problems = await problemsOfCandidates(host.files, [{ shown: path, path, text }]);
+  const problems = await problemsOfCandidates(host, [{ shown: path, path, text }]);
   if (problems.length > 0) return refuse('nothing was written, because of:', ...problems.map(describeProblem));
   await host.files.write({ path, text, mode: 0o644 });
 

@@ -40,6 +40,23 @@ t.test('check', async (t) => {
   t.equal(host.calls.size, 0, 'no systemd was needed');
 });
 
+t.test('check looks into the certificates that a site brings along', async (t) => {
+  const { host, context } = fleet();
+  const path = `${sites}/own.example.org.ini`;
+  const own =
+    '[site]\nruntime = static\nroot = /srv/a\ntls = files\ncertificate = /etc/c.pem\ncertificate_key = /etc/c.key\n';
+  host.disk.set(path, own);
+  host.disk.set('/etc/c.pem', 'rubbish');
+  host.disk.set('/etc/c.key', 'rubbish');
+  t.equal(await checkCommand(context, [], text), 2);
+  t.match(
+    context.take(),
+    `${path}: certificate: /etc/c.pem cannot be used: there is no certificate in PEM in the file`,
+  );
+  host.disk.set('new.ini', own.replaceAll('/etc/c', '/etc/d'));
+  t.equal(await checkCommand(context, ['new.ini'], text), 2);
+});
+
 t.test('check of files that are not installed', async (t) => {
   const { host, context } = fleet();
   const check = async (...names: string[]): Promise<[number, string]> => [
