@@ -41,6 +41,7 @@ export const certCommands = (
         done(
           certRenewCommand(context, sites, {
             ...options,
+            patient: forced,
             chatty: forced || options.dryRun || terminal.stdout.isTTY === true,
           }),
         ),

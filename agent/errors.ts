@@ -31,3 +31,7 @@ export class AppFleetError extends Error {
 
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The message with what to do about it. */
+export const inWords = (error: unknown): string =>
+  error instanceof AppFleetError && error.hint !== undefined ? `${error.message} (${error.hint})` : messageOf(error);

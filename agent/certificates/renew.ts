@@ -6,10 +6,10 @@
  * - A site's failure is its own. What concerns all (the CA is away, the clock is wrong) ends the run after the first to find out.
  * - nginx is told of everything in one pass, and only if there is something to tell.
  */
-import { mayOrder } from '../core/budget.ts';
+import { endPause, mayOrder, notePause } from '../core/budget.ts';
 import { byUrgency, type Due, dueOf, noteWindow, shouldAskWindow } from '../core/due.ts';
 import type { WantedCertificate } from '../core/certificate.ts';
-import { messageOf } from '../errors.ts';
+import { inWords, messageOf } from '../errors.ts';
 import { CaError } from './ports.ts';
 import { runSite, type SiteJob, type SiteParts, type SiteResult } from './site-run.ts';
 import type { InstalledCertificate } from './store.ts';
@@ -133,10 +133,32 @@ export const renew = async (parts: RunParts, options: RenewOptions): Promise<Ren
     results.push(result);
   };
 
-  if (!options.dryRun && due.length > 0) {
-    await parts.prepare();
-    await eachOf(due, parts.width, one);
-  }
+  /** Nothing can be ordered at all: the first site to find out is told, and the others wait. */
+  const prepared = async (): Promise<boolean> => {
+    // Who asks for it knows better than an earlier failure.
+    if (options.force) await parts.ledger.change(endPause);
+    const paused = mayOrder(parts.ledger.now(), { names: [], replaces: true }, parts.rules, parts.now());
+    if (paused !== null) {
+      for (const { site } of due) results.push({ site, outcome: 'waiting', ...paused });
+      return false;
+    }
+    try {
+      await parts.prepare();
+      return true;
+    } catch (error) {
+      if (!(error instanceof CaError)) throw error;
+      const { unreachable, retryAfterSeconds } = error;
+      const trouble = { reason: inWords(error), unreachable, retryAfterSeconds };
+      await parts.ledger.change((ledger) => notePause(ledger, trouble, parts.now(), parts.random));
+      const again = parts.ledger.now().pause?.again ?? parts.now();
+      due.forEach(({ site }, index) =>
+        results.push({ site, outcome: index === 0 ? 'failed' : 'waiting', reason: trouble.reason, again }),
+      );
+      return false;
+    }
+  };
+
+  if (!options.dryRun && due.length > 0 && (await prepared())) await eachOf(due, parts.width, one);
 
   const left = await Promise.all(
     sites.map(async ({ site, names }) => {

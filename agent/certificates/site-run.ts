@@ -4,7 +4,7 @@ import { noteCertificate, noteFailedValidation, notePause, type Rules } from '..
 import { endPause, mayOrder as mayOrderNow, noteOrder } from '../core/budget.ts';
 import { attemptFailed, attemptSucceeded, type CertificateState, type WantedCertificate } from '../core/certificate.ts';
 import { leaveOut, namesToOrder } from '../core/left-out.ts';
-import { AppFleetError, messageOf } from '../errors.ts';
+import { inWords } from '../errors.ts';
 import type { LedgerFile } from './ledger.ts';
 import { obtain, type OrderParts, type OrderResult } from './order.ts';
 import { CaError, type CertificateAuthority, type DnsHook, type DnsName, type Reach, type X509 } from './ports.ts';
@@ -53,11 +53,6 @@ class OutOfBudget extends Error {
 
 /** A name that fails takes an order with it; more rounds than that would only use up the budget. */
 const mostRounds = 3;
-
-const said = (error: unknown): string => {
-  const hint = error instanceof AppFleetError && error.hint !== undefined ? ` (${error.hint})` : '';
-  return `${messageOf(error)}${hint}`;
-};
 
 /** Names that the CA refused by name already when the order was made. */
 const blamed = (error: CaError, names: readonly DnsName[]): { name: DnsName; reason: string }[] => {
@@ -157,7 +152,7 @@ export const runSite = async (parts: SiteParts, job: SiteJob): Promise<SiteResul
       result = await round(names);
     } catch (error) {
       if (error instanceof OutOfBudget) return { site, outcome: 'waiting', reason: error.message, again: error.again };
-      return failedWith(said(error), error);
+      return failedWith(inWords(error), error);
     }
     if ('pair' in result) {
       const [fresh] = parts.x509.read(result.pair.chainPem);
@@ -172,7 +167,7 @@ export const runSite = async (parts: SiteParts, job: SiteJob): Promise<SiteResul
         await ledger.change(endPause);
         return { site, outcome: 'renewed', certificate };
       } catch (error) {
-        return failedWith(said(error), error);
+        return failedWith(inWords(error), error);
       }
     }
     for (const { name, reason } of result.failed) {

@@ -11,6 +11,8 @@ export interface CertRenewOptions {
   json: boolean;
   dryRun: boolean;
   force: boolean;
+  /** Waits for a run that is under way instead of leaving. */
+  patient: boolean;
   /** Says what it does as it does it; else only what is worth a mail from cron. */
   chatty: boolean;
 }
@@ -60,9 +62,13 @@ export const certRenewCommand = async (
     }
     if (strange.length > 0) return 2;
   }
-  const run = await runCertificates(context, { only, force: options.force, dryRun: options.dryRun }, (line) => {
-    if (options.chatty && !options.json) context.print(line);
-  });
+  const run = await runCertificates(
+    context,
+    { only, force: options.force, dryRun: options.dryRun, patient: options.patient },
+    (line) => {
+      if (options.chatty && !options.json) context.print(line);
+    },
+  );
   if (run === null) {
     if (options.json) context.print(JSON.stringify({ renewed: [], failed: [], waiting: [], unchanged: 0, busy: true }));
     else if (options.chatty) context.complain('another run is under way: it renews what is due');

@@ -1,4 +1,5 @@
 /** Puts a run over certificates together: the fleet's wishes, the account, the budgets, and what happens afterwards. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { keepAccountUrl, openAccount } from '../certificates/account.ts';
 import { openLedger } from '../certificates/ledger.ts';
 import { renew, type RenewOptions, type RenewReport } from '../certificates/renew.ts';
@@ -56,13 +57,26 @@ export interface CertificateRun {
   hookFailures: readonly string[];
 }
 
-/** One run. Null: another one is under way. */
+const longestWaitSeconds = 300;
+
+/** The lock, waited for when `patient`; null while another run has it. */
+const takeLock = async (context: Context, patient: boolean, report: (line: string) => void) => {
+  const end = context.steady() + longestWaitSeconds;
+  for (let told = false; ; told = true) {
+    const release = await acquire(certificateLock);
+    if (release !== null || !patient || context.steady() > end) return release;
+    if (!told) report('another run is under way; this one begins when it has ended');
+    await pause(500);
+  }
+};
+
+/** One run. Null: another one is under way, and did not end in time for who is `patient`. */
 export const runCertificates = async (
   context: Context,
-  options: RenewOptions,
+  options: RenewOptions & { patient: boolean },
   report: (line: string) => void,
 ): Promise<CertificateRun | null> => {
-  const release = await acquire(certificateLock);
+  const release = await takeLock(context, options.patient, report);
   if (release === null) return null;
   try {
     const { files } = context.host();

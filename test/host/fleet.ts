@@ -107,12 +107,16 @@ export const fleetOn = (host: TestHost): FleetHost => {
   };
 };
 
+/** What hosts for tests go by: nobody outside of them is asked for certificates. */
+export const testSettings = '[appfleet]\nacme_directory = none\n';
+
 /** A host with the product on it, provisioned by the playbook, with the images that tests use. */
 export const productHost = async (name: string, release: Release, log: Log, keep = false): Promise<TestHost> => {
   const running = attachHost(name);
   if (running) return running;
   const host = await bootHost({ name, release, log, keep });
   await buildImages(host, undefined, log);
+  await host.write('/etc/appfleet/appfleet.ini', testSettings);
   await provision(host, log);
   return host;
 };

@@ -34,7 +34,7 @@ export interface PebbleOptions {
 
 const folder = '/run/pebble';
 const units = { ca: 'pebble.service', dns: 'pebble-dns.service' };
-const ports = { directory: 14000, management: 15000, dns: 8053, dnsManagement: 8055 };
+const ports = { directory: 14000, management: 15000, dns: 53, dnsManagement: 8055 };
 
 export interface Pebble {
   readonly directoryUrl: string;
@@ -140,6 +140,13 @@ export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): 
     ...['-management', `127.0.0.1:${ports.dnsManagement}`],
   );
   await answers(`http://127.0.0.1:${ports.dnsManagement}/`);
+  // The host asks the same server as the CA.
+  await host.run([
+    'sh',
+    '-euc',
+    `test -e ${folder}/resolv.conf || cp /etc/resolv.conf ${folder}/resolv.conf 2>/dev/null || : >${folder}/resolv.conf`,
+  ]);
+  await host.write('/etc/resolv.conf', 'nameserver 127.0.0.1\n');
   await start();
 
   return {
@@ -167,7 +174,7 @@ export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): 
     thaw: async () => void (await host.run(['systemctl', 'kill', '-s', 'CONT', units.ca])),
     remove: async () => {
       await stop(units.ca, units.dns);
-      await host.run(['rm', '-rf', folder]);
+      await host.run(['sh', '-euc', `cat ${folder}/resolv.conf >/etc/resolv.conf; rm -rf ${folder}`]);
     },
   };
 };

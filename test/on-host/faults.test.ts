@@ -714,7 +714,7 @@ t.test('never more than parallel_starts at the same time', async (t) => {
   await sh(`rm -rf ${shelf}; mkdir -p -m 777 ${shelf}`);
   const settings = '/etc/appfleet/appfleet.ini';
   const before = await on.host.read(settings);
-  await on.host.write(settings, '[appfleet]\nparallel_starts = 2\n');
+  await on.host.write(settings, '[appfleet]\nacme_directory = none\nparallel_starts = 2\n');
   try {
     for (const name of names) {
       const text = program('', `START_MS = 300\nSTARTS = ${shelf}/log`, '10m');

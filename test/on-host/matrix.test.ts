@@ -260,7 +260,7 @@ const setUp = async (wanted: ReadonlyMap<string, Cell>): Promise<void> => {
   await host.run(['sh', '-euc', 'mkdir -p "$@"', 'mkdir', '/srv/cells/php', ...names.map(folder)]);
   await host.write('/srv/cells/program', program, 0o755);
   await host.write('/srv/cells/php/index.php', '<?php sleep((int) ($_GET["sleep"] ?? 0)); echo "hello\n";');
-  await host.write('/etc/appfleet/appfleet.ini', '[appfleet]\nparallel_starts = 16\n');
+  await host.write('/etc/appfleet/appfleet.ini', '[appfleet]\nacme_directory = none\nparallel_starts = 16\n');
   for (const [name, cell] of wanted) if (cell.event === 'image missing') await giveImage(name);
   await Promise.all([...wanted].map(([name, cell]) => fleet.putSite(name, siteFile(cell, name))));
   const { code, stdout, stderr } = await fleet.apply();
