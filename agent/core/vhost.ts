@@ -117,7 +117,7 @@ const siteView = (spec: SiteSpec, listening: ListenLines, include: Snippets<stri
       names.filter((name) => !redirects.some(({ from }) => from === name)),
     ),
     maxBodyBytes: asNumber(spec.maxBodyBytes),
-    files: when(spec.root !== null, () => ({ root: asPath(spec.root ?? '') })),
+    files: when(spec.root !== null, () => ({ root: asPath(spec.root ?? ''), confined: !spec.symlinks })),
     auth: when(spec.basicAuth !== null, () => ({ realm, users: asPath(spec.basicAuth ?? '') })),
     headers: asHeaders(spec.headers),
     // A location with headers of its own does not inherit those of the server.
