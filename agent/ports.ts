@@ -14,6 +14,8 @@ export interface Files {
   read(path: string): Promise<string | null>;
   /** Says of a file, links followed, whether it changed: another text then. Null when it is absent, or changed so lately that it may change unseen. */
   stamp(path: string): Promise<string | null>;
+  /** Whether there is anything of that name, links not followed. */
+  exists(path: string): Promise<boolean>;
   /** Names in a folder; empty when the folder does not exist. */
   list(directory: string): Promise<string[]>;
   /** Replaces the file as a whole (temporary file, fsync, rename) when text or mode differ. Throws AF_FILE; the old file is then untouched. */

@@ -186,6 +186,7 @@ export const createFiles = (): Files => ({
   read: (path) => orAbsent('read', path, null, () => readOpen(path).text),
   // What cannot be looked at is read, and reading says why.
   stamp: (path) => orAbsent('look at', path, null, () => stampOf(path)).catch(() => null),
+  exists: (path) => orAbsent('look at', path, false, () => lstatSync(path, { throwIfNoEntry: false }) !== undefined),
   list: (directory) => orAbsent('list', directory, [], () => readdir(directory)),
   write: async (file) => {
     if (isCurrent(file)) return 'unchanged';

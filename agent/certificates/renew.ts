@@ -79,7 +79,8 @@ const askWindows = async (parts: RunParts, sites: readonly WantedSite[]): Promis
       if (error instanceof CaError && error.unreachable) away = true;
       else if (error instanceof CaError)
         await parts.store.writeState(site, noteWindow(state, current, null, parts.now(), parts.random));
-      else throw error;
+      // A full disk, for instance: what cannot be noted is asked again.
+      else parts.report(`${site}: ${messageOf(error)}`);
     }
   });
 };
@@ -92,7 +93,9 @@ const candidateOf = async (parts: RunParts, wanted: WantedSite, force: boolean):
   const due: Due =
     force && !found.due ? { due: true, why: 'missing', reason: 'asked for', names: [...wanted.names] } : found;
   if (force && state.leftOut !== undefined && Object.keys(state.leftOut).length > 0)
-    await parts.store.writeState(site, { ...state, leftOut: {} });
+    await parts.store
+      .writeState(site, { ...state, leftOut: {} })
+      .catch((error: unknown) => parts.report(`${site}: ${messageOf(error)}`));
   return { site, wanted, current, due };
 };
 

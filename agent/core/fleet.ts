@@ -1,5 +1,5 @@
 /** What no file can know alone: whether names, units and needs of all sites and services fit together. */
-import { appUnit, paths, siteUnit, socketUnit } from './names.ts';
+import { appUnit, ownRunNames, paths, runName, siteUnit, socketUnit } from './names.ts';
 import { didYouMean } from './nearest.ts';
 import type { Problem } from './problem.ts';
 import { defaultSettings } from './settings.ts';
@@ -130,6 +130,12 @@ const unitProblems = (
   });
 };
 
+/** The run directory of this name is something else. */
+const nameProblems = ({ name, file }: Named): Problem[] =>
+  ownRunNames.includes(runName(name))
+    ? [{ file, message: `${name} is a name that the agent uses itself`, hint: otherName }]
+    : [];
+
 const needsProblems = (
   section: string,
   spec: Named & { needs: readonly string[] },
@@ -220,6 +226,7 @@ export const checkFleet = (
   return [
     ...domainProblems(orderedSites, kept, holders),
     ...unitProblems(orderedSites, orderedServices, foreignUnits),
+    ...[...orderedSites, ...orderedServices].flatMap(nameProblems),
     ...orderedSites.flatMap((site) =>
       needsProblems('site', { ...site, needs: site.container?.needs ?? [] }, services, known),
     ),

@@ -38,6 +38,9 @@ const longestDirectory = 64;
 export const runName = (name: string): string =>
   name.length <= longestDirectory ? name : `${name.slice(0, 40)}-${sha256(name).slice(0, 12)}`;
 
+/** Names in /run/appfleet that are not a member's. */
+export const ownRunNames: readonly string[] = ['agent.sock', 'nginx-loaded', 'slots', 'units-changed'];
+
 /** Where a member's sockets, failures and starts are; gone with a reboot. */
 export const runDirectory = (name: string): string => `${paths.run}/${runName(name)}`;
 /** systemd's socket: who connects to it wakes the site. Exists while the site is open. */

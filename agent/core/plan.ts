@@ -34,6 +34,10 @@ export interface ObservedState {
   switchedOn: ReadonlySet<string>;
   /** Sites whose switch is missing, or points to neither of the two sockets. */
   switchless: ReadonlySet<string>;
+  /** Sites whose wake socket is gone although systemd has it open. */
+  doorless: ReadonlySet<string>;
+  /** Sites whose container is awake and cannot be reached: its socket is gone. */
+  unreachable: ReadonlySet<string>;
   /** Names that were opened once. */
   opened: ReadonlySet<string>;
   /** Static sites that are marked as open for nginx. */
@@ -104,6 +108,7 @@ const runSteps = (member: Member, observed: ObservedState, canRun: (need: string
   if (member.kind === 'site' && isUp(facade) && isDown(observed.units.get(socketUnit(name))))
     if (isDown(observed.units.get(wakeUnit(name))))
       start(socketUnit(name), 'the site is open but nothing listens for it');
+  if (observed.doorless.has(name)) restart(socketUnit(name), 'its socket file is gone');
   if (isDown(app) && observed.switchedOn.has(name)) steps.push({ kind: 'turn-switch', owner: name, why: 'gone' });
   if ((isDown(app) || app === 'active') && observed.switchless.has(name) && isUp(observed.units.get(socketUnit(name))))
     steps.push({ kind: 'turn-switch', owner: name, why: 'missing' });
@@ -112,6 +117,8 @@ const runSteps = (member: Member, observed: ObservedState, canRun: (need: string
     start(appUnit(name), 'its container was started by hand');
   } else if (isDown(app) && isUp(facade) && member.awake && member.needs.every(canRun)) {
     start(appUnit(name), 'it never sleeps');
+  } else if (app === 'active' && observed.unreachable.has(name)) {
+    restart(appUnit(name), 'the socket of its container is gone');
   } else if (isUp(app) && container !== undefined && container.spec !== member.spec) {
     // Also while it starts: it may have read the old settings.
     restart(appUnit(name), 'its settings changed');

@@ -12,6 +12,7 @@ import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from '../core/spe
 import type { Snippet, Snippets } from '../core/vhost.ts';
 import { messageOf } from '../errors.ts';
 import type { Files } from '../ports.ts';
+import { createLister, missingFolders } from './folders.ts';
 import { createReaders, type Reader } from './reader.ts';
 
 export type Environment = Readonly<Record<string, string>>;
@@ -61,22 +62,6 @@ const readSource = async (read: Reader, path: string): Promise<SourceFile> => {
   } catch (error) {
     return { path, text: null, unreadable: messageOf(error) };
   }
-};
-
-/** Lists a folder's files of ours. `pause` is waited for before a file that was there the last time is believed to be gone. */
-const createLister = (files: Files, pause: () => Promise<void>): ((folder: string) => Promise<string[]>) => {
-  const known = new Map<string, readonly string[]>();
-  return async (folder) => {
-    const look = async (): Promise<string[]> =>
-      (await files.list(folder)).filter((name) => name.endsWith('.ini') && !name.startsWith('.')).sort();
-    let names = await look();
-    if ((known.get(folder) ?? []).some((name) => !names.includes(name))) {
-      await pause();
-      names = await look();
-    }
-    known.set(folder, names);
-    return names;
-  };
 };
 
 const systemUnitFolders = ['/usr/lib/systemd/system', '/lib/systemd/system'];
@@ -167,6 +152,14 @@ export const createFleetReader = (
       problems.push(...found);
       keep.add(nameOf(file));
     };
+    for (const folder of await missingFolders(files)) {
+      problems.push({
+        file: folder,
+        message: 'the folder is missing, so what was in it stays as it is',
+        hint: 'put it back',
+      });
+      for (const name of await files.list(`${paths.state}/start`)) keep.add(name);
+    }
     const sites: SiteSpec[] = [];
     for (const source of await readFolder(readText, paths.sites)) {
       const parsed = site(source);

@@ -128,6 +128,13 @@ export const observe = async (
       if (target === appSocket(name)) switchedOn.add(name);
       else if (target !== wakeSocket(name)) switchless.add(name);
     }
+  const doorless = new Set<string>();
+  const unreachable = new Set<string>();
+  for (const { name, kind, runtime } of members) {
+    if (kind !== 'site' || runtime === 'static') continue;
+    if (units.get(socketUnit(name)) === 'active' && !(await files.exists(wakeSocket(name)))) doorless.add(name);
+    if (units.get(appUnit(name)) === 'active' && !(await files.exists(appSocket(name)))) unreachable.add(name);
+  }
   const containers = await host.containers.list();
 
   const images = new Set(members.flatMap(({ image }) => (image === null ? [] : [image])));
@@ -150,6 +157,8 @@ export const observe = async (
       missingImages: new Set([...missingImages].sort()),
       switchedOn,
       switchless,
+      doorless,
+      unreachable,
       opened,
       marked,
       unitsChanged: (await files.read(reloadMark)) !== null,

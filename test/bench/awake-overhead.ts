@@ -6,9 +6,9 @@ import type { ProcessMemory } from './programs/processes.ts';
 const each = 3;
 const root = '/srv/www/awake';
 const runtimes: Readonly<Record<string, string>> = {
-  'php-fpm': `runtime = php-fpm\nimage = php:fpm\nroot = ${root}\nnetwork = none`,
-  node: `runtime = node\nimage = demo/node-app\nnetwork = none`,
-  container: `runtime = container\nimage = demo/http\nport = 3000`,
+  'php-fpm': `runtime = php-fpm\ntls = off\nimage = php:fpm\nroot = ${root}\nnetwork = none`,
+  node: `runtime = node\ntls = off\nimage = demo/node-app\nnetwork = none`,
+  container: `runtime = container\ntls = off\nimage = demo/http\nport = 3000`,
 };
 const domain = (runtime: string, number: number): string => `awake-${runtime}-${number}.example.org`;
 const sites = Object.entries(runtimes).flatMap(([runtime, file]) =>

@@ -37,7 +37,7 @@ const sameContainer = `
 export const coldStart: Part = async ({ host, fleet, log, measure }) => {
   log('cold start: a sleeping php-fpm site against the start call of Docker');
   await host.write(`${root}/hello.php`, "<?php echo 'hello';\n");
-  await fleet.putSite(site, `runtime = php-fpm\nimage = php:fpm\nroot = ${root}\nnetwork = none\nidle = 1h`);
+  await fleet.putSite(site, `runtime = php-fpm\ntls = off\nimage = php:fpm\nroot = ${root}\nnetwork = none\nidle = 1h`);
   const applied = await fleet.apply();
   if (applied.code !== 0) throw new Error(`${applied.stdout}${applied.stderr}`);
   await host.write('/etc/nginx/conf.d/bench-cold.conf', direct);

@@ -29,7 +29,7 @@ const contests: readonly Contest[] = [
     title: 'php-fpm',
     site: 'hot-php.example.org',
     path: '/hello.php',
-    file: `runtime = php-fpm\nimage = php:fpm\nroot = ${phpRoot}\nnetwork = none\nidle = 1h`,
+    file: `runtime = php-fpm\ntls = off\nimage = php:fpm\nroot = ${phpRoot}\nnetwork = none\nidle = 1h`,
     files: { [`${phpRoot}/hello.php`]: "<?php echo 'hello';\n" },
     vhost: (name, socket) => `server {
     listen 80;
@@ -55,7 +55,7 @@ const contests: readonly Contest[] = [
     title: 'Node',
     site: 'hot-node.example.org',
     path: '/hello',
-    file: `runtime = node\nimage = node:20\ncommand = node /srv/server.js\nvolumes = ${nodeRoot}:/srv:ro\nnetwork = none\nidle = 1h`,
+    file: `runtime = node\ntls = off\nimage = node:20\ncommand = node /srv/server.js\nvolumes = ${nodeRoot}:/srv:ro\nnetwork = none\nidle = 1h`,
     files: {
       [`${nodeRoot}/server.js`]: `require('node:http')
   .createServer((request, response) => response.setHeader('Content-Type', 'text/plain').end('hello'))

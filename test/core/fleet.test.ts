@@ -313,3 +313,12 @@ t.test('the reference and the schema name every key', (t) => {
   });
   t.end();
 });
+
+t.test('names that the agent uses itself', (t) => {
+  t.match(checkFleet([site('agent.sock')], [service('slots')], new Set()), [
+    { message: 'agent.sock is a name that the agent uses itself' },
+    { message: 'slots is a name that the agent uses itself' },
+  ]);
+  t.strictSame(checkFleet([site('agent.example')], [service('slot')], new Set()), []);
+  t.end();
+});

@@ -16,6 +16,8 @@ export interface ModelHost {
   images: Set<string>;
   switchedOn: Set<string>;
   switchless: Set<string>;
+  doorless: Set<string>;
+  unreachable: Set<string>;
   opened: Set<string>;
   marked: Set<string>;
   unitsChanged: boolean;
@@ -193,6 +195,8 @@ export const createModelHost = (): ModelHost => {
       missingImages: new Set(members.flatMap(({ image }) => (image === null || host.images.has(image) ? [] : [image]))),
       switchedOn: new Set(sites.filter((name) => host.switchedOn.has(name))),
       switchless: host.switchless,
+      doorless: host.doorless,
+      unreachable: host.unreachable,
       opened: host.opened,
       marked: host.marked,
       unitsChanged: host.unitsChanged,
@@ -216,6 +220,8 @@ export const createModelHost = (): ModelHost => {
     opened: new Set(),
     marked: new Set(),
     switchless: new Set(),
+    doorless: new Set(),
+    unreachable: new Set(),
     unitsChanged: false,
     vhosts: new Set(),
     loaded: '',

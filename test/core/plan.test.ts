@@ -294,6 +294,19 @@ t.test('a switch that is missing is made again', (t) => {
   t.end();
 });
 
+t.test('sockets whose files are gone are made again', (t) => {
+  const members = [node('a.example')];
+  const host = hostWith(...members);
+  host.doorless.add('a.example');
+  t.strictSame(said(host, members), ['restart a.example.socket: its socket file is gone']);
+  host.doorless.clear();
+  host.unreachable.add('a.example');
+  t.strictSame(said(host, members), [], 'nobody is reached while it sleeps');
+  host.units.set(appUnit('a.example'), 'active');
+  t.strictSame(said(host, members), ['restart a.example-app.service: the socket of its container is gone']);
+  t.end();
+});
+
 t.test('what never sleeps is started when it is down, but not against a closed database', (t) => {
   const members = [node('chat.example', 'idle = never\nneeds = db'), db()];
   const host = hostWith(...members);

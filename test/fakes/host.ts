@@ -10,6 +10,8 @@ export interface FakeHost extends Host {
   disk: Map<string, string>;
   links: Map<string, string>;
   modes: Map<string, number>;
+  /** Paths of which `exists` says no; of all others yes, sockets for instance. */
+  gone: Set<string>;
   /** Access times of whatever exists, sockets as well. */
   accessed: Map<string, number>;
   active: Map<string, ActiveState>;
@@ -37,7 +39,7 @@ const matches = (pattern: string, name: string): boolean =>
 
 const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
-const createFakeFiles = ({ disk, links, modes, accessed }: FakeHost): Files => {
+const createFakeFiles = ({ disk, links, modes, accessed, gone }: FakeHost): Files => {
   const paths = (): string[] => [...disk.keys(), ...links.keys(), ...accessed.keys()];
   const isFolder = (path: string): boolean => paths().some((one) => one.startsWith(`${path}/`));
   const fail = (verb: string, path: string, reason: string): never => {
@@ -56,6 +58,7 @@ const createFakeFiles = ({ disk, links, modes, accessed }: FakeHost): Files => {
       return Promise.resolve(text ?? null);
     },
     stamp: (path) => Promise.resolve(disk.get(real(path)) ?? null),
+    exists: (path) => Promise.resolve(!gone.has(path)),
     list: (directory) => {
       const below = paths().filter((path) => path.startsWith(`${directory}/`));
       return Promise.resolve([...new Set(below.map((path) => path.slice(directory.length + 1).split('/')[0] ?? ''))]);
@@ -95,9 +98,14 @@ const createFakeFiles = ({ disk, links, modes, accessed }: FakeHost): Files => {
 
 export const createFakeHost = (): FakeHost => {
   const state = {
-    disk: new Map<string, string>(),
+    // The folders of a host that is set up.
+    disk: new Map([
+      [`${paths.sites}/.folder`, ''],
+      [`${paths.services}/.folder`, ''],
+    ]),
     links: new Map<string, string>(),
     modes: new Map<string, number>(),
+    gone: new Set<string>(),
     accessed: new Map<string, number>(),
     active: new Map<string, ActiveState>(),
     details: new Map<string, UnitDetail>(),

@@ -282,6 +282,32 @@ t.test('which sites a pass is about', (t) => {
   t.end();
 });
 
+t.test('a folder that is missing removes nothing', async (t) => {
+  const host = fleetHost();
+  const away = new Map<string, string>();
+  await pass(host);
+  for (const [path, text] of host.disk)
+    if (path.startsWith('/etc/appfleet/sites/')) {
+      away.set(path, text);
+      host.disk.delete(path);
+    }
+  const report = await pass(host);
+  t.match(report.problems, [{ file: '/etc/appfleet/sites', message: /missing/ }]);
+  t.strictSame(report.results, []);
+  for (const [path, text] of away) host.disk.set(path, text);
+  t.strictSame((await pass(host)).results, []);
+});
+
+t.test('sockets that somebody removed are made again', async (t) => {
+  const host = fleetHost();
+  await pass(host);
+  host.gone.add('/run/appfleet/blog.example.org/wake.sock').add('/run/appfleet/app.example.org/r1/app.sock');
+  t.strictSame(await planned(host), [
+    'restart app.example.org-app.service: the socket of its container is gone',
+    'restart blog.example.org.socket: its socket file is gone',
+  ]);
+});
+
 t.test('an editor that renames a file away for a moment removes no site', async (t) => {
   const host = fleetHost();
   const path = '/etc/appfleet/sites/app.example.org.ini';

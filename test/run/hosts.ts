@@ -71,13 +71,13 @@ const securityTask: Task = {
 };
 
 /** The long ones first, so that no lane works alone in the end. */
-const longest = ['faults', 'matrix', 'protocols', 'load', 'wordpress'];
+const longest = ['faults', 'matrix', 'certificates', 'protocols', 'load', 'follow', 'wordpress'];
 const rank = (file: string): number => {
   const place = longest.indexOf(basename(file, '.test.ts'));
   return place < 0 ? longest.length : place;
 };
 /** The current Debian gets everything, the one before the main path. */
-const onBookworm = /\/(main-path|golden)\.test\.ts$/;
+const onBookworm = /\/(main-path|golden|https)\.test\.ts$/;
 
 const tasks = (): Task[] => {
   const files = testFiles('on-host').sort((a, b) => rank(a) - rank(b));

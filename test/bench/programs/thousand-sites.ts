@@ -53,8 +53,8 @@ const wakeSocket = (number: number): string => `/run/appfleet/${nameOf(number)}/
 
 const textOf = (number: number, round = 0): string =>
   isStatic(number)
-    ? `[site]\nruntime = static\nroot = ${root}\n[headers]\nX-Round = ${round}\n`
-    : '[site]\nruntime = node\nimage = demo/node-app\nnetwork = none\nidle = 1h\n';
+    ? `[site]\nruntime = static\ntls = off\nroot = ${root}\n[headers]\nX-Round = ${round}\n`
+    : '[site]\nruntime = node\ntls = off\nimage = demo/node-app\nnetwork = none\nidle = 1h\n';
 
 const run = (...argv: [string, ...string[]]): string => {
   const [command, ...rest] = argv;
