@@ -131,13 +131,6 @@ export const siteKeys = {
     help: 'Files that answer for a folder, first found first',
     example: 'index.php index.html',
   }),
-  symlinks: site('symlinks', {
-    type: choice('no', 'yes'),
-    default: 'yes',
-    defaults: { 'php-fpm': 'no' },
-    help: 'Whether nginx follows symbolic links below root; with `no` the programs of a site cannot show files of the host that way',
-    example: 'no',
-  }),
   idle: site('idle', {
     type: idle,
     default: '10m',

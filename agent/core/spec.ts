@@ -62,8 +62,6 @@ export interface SiteSpec {
   /** Folder of php-fpm's pool files inside the image. */
   poolDirectory: string;
   index: readonly string[];
-  /** Whether nginx follows symbolic links below `root`. */
-  symlinks: boolean;
   idleSeconds: number | 'never';
   drainTimeoutSeconds: number;
   readTimeoutSeconds: number;

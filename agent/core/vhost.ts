@@ -100,7 +100,7 @@ const siteView = (spec: SiteSpec, include: Snippets<string>, realm: string): Vie
     redirects: redirectsOf(names, spec.redirect),
     names: list('name', names),
     maxBodyBytes: asNumber(spec.maxBodyBytes),
-    files: when(spec.root !== null, () => ({ root: asPath(spec.root ?? ''), confined: !spec.symlinks })),
+    files: when(spec.root !== null, () => ({ root: asPath(spec.root ?? '') })),
     auth: when(spec.basicAuth !== null, () => ({ realm, users: asPath(spec.basicAuth ?? '') })),
     headers: asHeaders(spec.headers),
     // A location with headers of its own does not inherit those of the server.

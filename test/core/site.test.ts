@@ -57,7 +57,6 @@ WORDPRESS_DB_HOST = localhost:/run/mysqld/mysqld.sock
     root: '/srv/www/example.org',
     containerRoot: '/var/www/html',
     poolDirectory: '/usr/local/etc/php-fpm.d',
-    symlinks: false,
     index: ['index.php', 'index.html'],
     idleSeconds: 600,
     drainTimeoutSeconds: 30,
