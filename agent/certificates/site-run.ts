@@ -101,14 +101,12 @@ export const runSite = async (parts: SiteParts, job: SiteJob): Promise<SiteResul
     if (probe === null) return;
     const token = `appfleet-${Math.floor(random() * 1e12).toString(36)}`;
     const expected = ca.keyAuthorization(token);
-    await Promise.all(
-      names
-        .filter((name) => !name.startsWith('*.'))
-        .map(async (name) => {
-          const why = await parts.reach.unreachable(name, { token, expected, ...probe });
-          if (why !== null) await without(name, why);
-        }),
+    const asked = names.filter((name) => !name.startsWith('*.'));
+    const answers = await Promise.all(
+      asked.map((name) => parts.reach.unreachable(name, { token, expected, ...probe })),
     );
+    // One after the other: the state is one file.
+    for (const [index, why] of answers.entries()) if (why !== null) await without(asked[index] ?? '', why);
   };
 
   const orderParts: OrderParts = {
