@@ -57,6 +57,16 @@ export interface CertificateRun {
   hookFailures: readonly string[];
 }
 
+const nothingOrdered: RenewReport = {
+  renewed: [],
+  failed: [],
+  waiting: [],
+  leftOut: [],
+  due: [],
+  unchanged: 0,
+  next: null,
+};
+
 const longestWaitSeconds = 300;
 
 /** The lock, waited for when `patient`; null while another run has it. */
@@ -83,6 +93,9 @@ export const runCertificates = async (
     const tools = context.certificates();
     const fleet = await createFleetReader(files)();
     const { settings } = fleet;
+    // Nothing is ordered here: the timer has nothing to do. Who names a site is told.
+    if (settings.acme.directory === null && options.only === null)
+      return { report: nothingOrdered, fleet, hookFailures: [] };
     const { directory, account, ca } = await openAuthority(context, tools, settings);
     const { acme } = settings;
     const limits = limitsOf(directory);

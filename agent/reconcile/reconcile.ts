@@ -112,7 +112,12 @@ export const createReconciler = (
     const shared = renderShared(settings, facts, templates, common);
     // Shared containers are looked at in any case: who needs them cannot be judged without.
     const concerned = members.filter(({ name, kind }) => only === null || kind === 'service' || only.has(name));
-    for (const { name, kind } of members) if (only !== null && kind === 'site' && !only.has(name)) keep.add(name);
+    if (only !== null) {
+      // Also those whose files went meanwhile: their units were not looked at.
+      const looked = new Set([...only, ...concerned.map(({ name }) => name)]);
+      const known = [...members.map(({ name }) => name), ...(await host.files.list(`${paths.state}/start`))];
+      for (const name of known) if (!looked.has(name)) keep.add(name);
+    }
     const observed = await observe(host, readText, concerned, keep, candidates, shared, only);
     const steps = planChanges({ members: concerned, keep }, observed.state, observed.ownerOf);
     return { problems, steps, vhosts: observed.vhosts };

@@ -95,7 +95,20 @@ t.teardown(async () => {
   await fleet.apply();
   await pebble.remove();
   await byItself(true);
+  await host.sh('systemctl reset-failed appfleet-renew.service || true');
   await host.sh('rm -rf /srv/cert-test /var/lib/appfleet/acme /var/lib/appfleet/certs/*.cert.example');
+});
+
+t.test('without a CA there is nothing to do, and that is no failure', async (t) => {
+  const ours = await host.read(settings);
+  await host.write(settings, before);
+  try {
+    const { code, stdout, stderr } = await cert('renew');
+    t.strictSame([code, stdout, stderr], [0, '', '']);
+    t.equal((await cert('issue', 'nobody.cert.example')).code, 2);
+  } finally {
+    await host.write(settings, ours);
+  }
 });
 
 t.test('from nothing to a certificate that browsers trust', async (t) => {

@@ -264,6 +264,24 @@ t.test('a pass for one site does for it what a whole pass does, and touches no o
   }
 });
 
+t.test('a pass for one site leaves to the whole pass what went meanwhile', async (t) => {
+  const host = fleetHost();
+  const reconciler = reconcilerOf(host);
+  await pass(host, reconciler);
+  put(host, 'sites/app.example.org.ini', null);
+  put(host, 'sites/www.example.org.ini', null);
+  const report = await reconciler.apply({ ...options, only: new Set(['app.example.org']) });
+  t.strictSame(bad(report), []);
+  t.strictSame(
+    report.results.filter(({ step }) => step.owner === 'www.example.org'),
+    [],
+  );
+  t.equal(host.active.get('www.example.org.service'), 'active');
+  await pass(host, reconciler);
+  t.not(host.active.get('www.example.org.service'), 'active');
+  t.notOk(host.disk.has('/etc/systemd/system/www.example.org.service'));
+});
+
 t.test('which sites a pass is about', (t) => {
   const about = (...reasons: string[]): string[] | null => {
     const names = concernedSites(reasons);
