@@ -5,6 +5,7 @@ import { onInterrupt } from './demo-interrupt.ts';
 import type { Screen } from './demo-screen.ts';
 import { putUpDemoSites } from './demo-sites.ts';
 import { writeBlog } from './demo-wordpress.ts';
+import { settingsFile, testSettings } from './fleet.ts';
 import { isAlive, ourselves } from './process-id.ts';
 import { provision } from './provision.ts';
 import { defaultHostName, releaseNumber, type Release } from './release.ts';
@@ -49,7 +50,12 @@ const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<
     },
   );
   await phase('Build images from Debian packages', (log) => buildImages(host, undefined, log));
-  await phase('Install App Fleet with its Ansible playbook', (log) => provision(host, log));
+  await phase('Install App Fleet with its Ansible playbook', async (log) => {
+    // What somebody changed since the last run stays.
+    const known = await host.run(['test', '-e', settingsFile], { allowFail: true });
+    if (known.code !== 0) await host.write(settingsFile, testSettings);
+    await provision(host, log);
+  });
   await phase('Put up three sites and a database', () => putUpDemoSites(host));
   await phase('Install WordPress in its web installer, write a post', () => writeBlog(host));
   // As it is the first time, when nobody has asked for it yet.

@@ -108,6 +108,7 @@ export const fleetOn = (host: TestHost): FleetHost => {
 };
 
 /** What hosts for tests go by: nobody outside of them is asked for certificates. */
+export const settingsFile = '/etc/appfleet/appfleet.ini';
 export const testSettings = '[appfleet]\nacme_directory = none\n';
 
 /** A host with the product on it, provisioned by the playbook, with the images that tests use. */
@@ -116,7 +117,7 @@ export const productHost = async (name: string, release: Release, log: Log, keep
   if (running) return running;
   const host = await bootHost({ name, release, log, keep });
   await buildImages(host, undefined, log);
-  await host.write('/etc/appfleet/appfleet.ini', testSettings);
+  await host.write(settingsFile, testSettings);
   await provision(host, log);
   return host;
 };
