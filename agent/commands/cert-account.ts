@@ -1,24 +1,12 @@
 /** `appfleet cert account` and `cert revoke`: what concerns the account with the CA, and taking a certificate back. */
 import { keepAccountKey, keepAccountUrl } from '../certificates/account.ts';
 import { accountFolder, accountKey, currentGeneration } from '../core/names.ts';
-import { AppFleetError } from '../errors.ts';
-import { acquire } from '../net/lock.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { resolveName } from './resolve.ts';
-import { certificateLock, openAuthority } from './cert-run.ts';
+import { withCertificateLock } from './cert-lock.ts';
+import { openAuthority } from './cert-run.ts';
 import type { Context, ExitCode } from './context.ts';
 import { passNow } from './pass.ts';
-
-const locked = async <T>(work: () => Promise<T>): Promise<T> => {
-  const release = await acquire(certificateLock);
-  if (release === null)
-    throw new AppFleetError('AF_LOCKED', 'certificates are being renewed right now', { hint: 'again in a minute' });
-  try {
-    return await work();
-  } finally {
-    await release();
-  }
-};
 
 export interface AccountOptions {
   json: boolean;
@@ -79,7 +67,7 @@ export const certAccountCommand = async (context: Context, options: AccountOptio
     }
     return 0;
   };
-  return locked(work);
+  return withCertificateLock(work);
 };
 
 /** RFC 5280 5.3.1, as far as a subscriber may give them. */
@@ -123,7 +111,7 @@ export const certRevokeCommand = async (
       return 2;
     }
   }
-  return locked(async (): Promise<ExitCode> => {
+  return withCertificateLock(async (): Promise<ExitCode> => {
     const { ca, directory } = await openAuthority(context, tools, fleet.settings);
     await keepAccountUrl(files, directory, await ca.register());
     await ca.revoke((await tools.store.pair(current)).chainPem, reason);

@@ -2,9 +2,8 @@
 import { decideImports } from '../certificates/import.ts';
 import { findPairs } from '../certificates/layouts.ts';
 import { AppFleetError } from '../errors.ts';
-import { acquire } from '../net/lock.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
-import { certificateLock } from './cert-run.ts';
+import { withCertificateLock } from './cert-lock.ts';
 import type { Context, ExitCode } from './context.ts';
 import { duration } from './duration.ts';
 import { passNow } from './pass.ts';
@@ -21,10 +20,7 @@ export const certImportCommand = async (
 ): Promise<ExitCode> => {
   const { files } = context.host();
   const { store, x509 } = context.certificates();
-  const release = await acquire(certificateLock);
-  if (release === null)
-    throw new AppFleetError('AF_LOCKED', 'certificates are being renewed right now', { hint: 'again in a minute' });
-  try {
+  return withCertificateLock(async () => {
     const found = [];
     for (const folder of folders.length > 0 ? folders : usualFolders) found.push(...(await findPairs(files, folder)));
     if (found.length === 0) {
@@ -71,7 +67,5 @@ export const certImportCommand = async (
       for (const { source, site, reason } of failed) context.complain(`${site} cannot take ${source}: ${reason}`);
     }
     return failed.length > 0 ? 1 : 0;
-  } finally {
-    await release();
-  }
+  });
 };

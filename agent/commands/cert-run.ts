@@ -1,5 +1,4 @@
 /** Puts a run over certificates together: the fleet's wishes, the account, the budgets, and what happens afterwards. */
-import { setTimeout as pause } from 'node:timers/promises';
 import { keepAccountUrl, openAccount } from '../certificates/account.ts';
 import { openLedger } from '../certificates/ledger.ts';
 import { renew, type RenewOptions, type RenewReport } from '../certificates/renew.ts';
@@ -8,14 +7,12 @@ import { limitsOf } from '../core/budget.ts';
 import { paths, vhostPath } from '../core/names.ts';
 import type { Settings } from '../core/spec.ts';
 import { AppFleetError } from '../errors.ts';
-import { acquire } from '../net/lock.ts';
 import { createFleetReader, type Fleet } from '../reconcile/fleet.ts';
+import { takeCertificateLock } from './cert-lock.ts';
 import type { Context } from './context.ts';
 import { passNow } from './pass.ts';
 import { wantedSites } from './wanted-sites.ts';
 
-/** Who holds it is the one that orders, installs and sweeps on this host. */
-export const certificateLock = 'appfleet-certificates';
 const ordersAtOnce = 20;
 
 /** Where certificates come from; throws AF_CONFIG when the settings name no CA. */
@@ -67,26 +64,13 @@ const nothingOrdered: RenewReport = {
   next: null,
 };
 
-const longestWaitSeconds = 300;
-
-/** The lock, waited for when `patient`; null while another run has it. */
-const takeLock = async (context: Context, patient: boolean, report: (line: string) => void) => {
-  const end = context.steady() + longestWaitSeconds;
-  for (let told = false; ; told = true) {
-    const release = await acquire(certificateLock);
-    if (release !== null || !patient || context.steady() > end) return release;
-    if (!told) report('another run is under way; this one begins when it has ended');
-    await pause(500);
-  }
-};
-
 /** One run. Null: another one is under way, and did not end in time for who is `patient`. */
 export const runCertificates = async (
   context: Context,
   options: RenewOptions & { patient: boolean },
   report: (line: string) => void,
 ): Promise<CertificateRun | null> => {
-  const release = await takeLock(context, options.patient, report);
+  const release = await takeCertificateLock(context, options.patient, report);
   if (release === null) return null;
   try {
     const { files } = context.host();

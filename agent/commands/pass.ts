@@ -1,40 +1,54 @@
-/** One pass now, for a command that changed something: by the agent if it runs, else by this process. */
+/** One pass now: by the agent if it runs, else by this process. */
 import { paths } from '../core/names.ts';
 import { AppFleetError } from '../errors.ts';
 import { requestLines } from '../net/http-client.ts';
 import { acquire } from '../net/lock.ts';
-import { type Outcome, outcomeOf } from '../reconcile/outcome.ts';
+import type { ApplyOptions } from '../reconcile/apply.ts';
+import { type Outcome, outcomeOf, stepLine, type StepLine } from '../reconcile/outcome.ts';
 import { createReconciler } from '../reconcile/reconcile.ts';
 import type { Context } from './context.ts';
 import { newPassword } from './secret.ts';
 
+export type PassLine = StepLine | { progress: string };
+
 const longestPassMs = 3_600_000;
 
-const isOutcome = (line: unknown): line is Outcome => typeof line === 'object' && line !== null && 'refusals' in line;
-
-/** Throws AF_API when the agent does not do it, and what a pass throws. */
-export const passNow = async (context: Context): Promise<Outcome> => {
-  const release = await acquire();
-  if (release !== null)
-    try {
-      const reconciler = createReconciler(context.host(), context.templates(), newPassword);
-      return outcomeOf(await reconciler.apply({ width: 32, clock: context.steady, onProgress: () => undefined }));
-    } finally {
-      await release();
-    }
+/** The running agent does it; its lines come as they are said, the outcome last. */
+const throughAgent = async (onLine: (line: PassLine) => void): Promise<Outcome> => {
   let outcome: Outcome | null = null;
-  let error = 'it said nothing';
+  const refuse = (message: string): AppFleetError =>
+    new AppFleetError('AF_API', message, { hint: 'journalctl -u appfleet' });
   const status = await requestLines(
     { socket: paths.api, method: 'POST', path: '/v1/apply', timeoutMs: longestPassMs },
-    (line) => {
-      const said: unknown = JSON.parse(line);
-      if (isOutcome(said)) outcome = said;
-      else if (typeof said === 'object' && said !== null && 'error' in said) error = String(said.error);
+    (text) => {
+      const line = JSON.parse(text) as PassLine | Outcome | { error: string };
+      if ('error' in line) throw refuse(line.error);
+      if ('problems' in line) outcome = line;
+      else onLine(line);
     },
   );
-  if (outcome === null)
-    throw new AppFleetError('AF_API', `the agent did not make a pass (${status}): ${error}`, {
-      hint: 'journalctl -u appfleet',
-    });
+  if (outcome === null || status !== 200) throw refuse(`the agent answered ${status}`);
   return outcome;
+};
+
+/** Throws AF_API when the agent does not do it, and what a pass throws. `onStep` is called in this process only. */
+export const passNow = async (
+  context: Context,
+  onLine: (line: PassLine) => void = () => undefined,
+  onStep?: ApplyOptions['onStep'],
+): Promise<Outcome> => {
+  const release = await acquire();
+  if (release === null) return throughAgent(onLine);
+  try {
+    const report = await createReconciler(context.host(), context.templates(), newPassword).apply({
+      width: 32,
+      clock: context.steady,
+      onProgress: (progress) => onLine({ progress }),
+      onResult: (result) => onLine(stepLine(result)),
+      ...(onStep === undefined ? {} : { onStep }),
+    });
+    return outcomeOf(report);
+  } finally {
+    await release();
+  }
 };
