@@ -17,6 +17,8 @@ interface Contest {
   file: string;
   /** Prepares what the site serves. */
   files: Readonly<Record<string, string>>;
+  /** The same program in a container as people have it who do not have the product: it listens on its own TCP port. */
+  classic: { run: readonly string[]; port: number };
   /** What an admin writes who has only nginx and this socket. */
   vhost: (name: string, socket: string) => string;
 }
@@ -31,6 +33,7 @@ const contests: readonly Contest[] = [
     path: '/hello.php',
     file: `runtime = php-fpm\ntls = off\nimage = php:fpm\nroot = ${phpRoot}\nnetwork = none\nidle = 1h`,
     files: { [`${phpRoot}/hello.php`]: "<?php echo 'hello';\n" },
+    classic: { run: [`--volume=${phpRoot}:/var/www/html:ro`, 'php:fpm'], port: 9000 },
     vhost: (name, socket) => `server {
     listen 80;
     server_name ${name};
@@ -62,6 +65,10 @@ const contests: readonly Contest[] = [
   .listen(process.env.PORT);
 `,
     },
+    classic: {
+      run: ['--env=PORT=3000', `--volume=${nodeRoot}:/srv:ro`, 'node:20', 'node', '/srv/server.js'],
+      port: 3000,
+    },
     vhost: (name, socket) => `server {
     listen 80;
     server_name ${name};
@@ -90,38 +97,56 @@ const upgrade = `map $http_upgrade $bench_connection {
 
 const straightName = ({ site }: Contest): string => `straight-${site}`;
 const chainName = ({ site }: Contest): string => `chain-${site}`;
+const shortName = ({ site }: Contest): string => `short-${site}`;
 const appSocket = ({ site }: Contest): string => `/run/appfleet/${site}/r1/app.sock`;
-const chainSocket = ({ site }: Contest): string => `${run}/${site}.sock`;
+
+/** The chain of somebody who has nginx, systemd-socket-proxyd and Docker; and the same proxy before the product's socket. */
+const chain = (one: Contest): string => `bench-${chainName(one)}`;
+const short = (one: Contest): string => `bench-${shortName(one)}`;
+const socketOf = (unit: string): string => `${run}/${unit}.sock`;
+const units = contests.flatMap((one) => [chain(one), short(one)]);
 
 const vhosts = (): string =>
   upgrade +
   contests
-    .map((one) => one.vhost(straightName(one), appSocket(one)) + one.vhost(chainName(one), chainSocket(one)))
+    .map(
+      (one) =>
+        one.vhost(straightName(one), appSocket(one)) +
+        one.vhost(chainName(one), socketOf(chain(one))) +
+        one.vhost(shortName(one), socketOf(short(one))),
+    )
     .join('');
 
-const chainUnit = (one: Contest): string => `bench-${one.site}`;
+const writeProxy = async (host: Lab['host'], unit: string, target: string): Promise<void> => {
+  const path = `/run/systemd/system/${unit}`;
+  await host.write(`${path}.socket`, `[Socket]\nListenStream=${socketOf(unit)}\nBacklog=4096\n`);
+  const proxy = `/usr/lib/systemd/systemd-socket-proxyd --connections-max=4096 ${target}`;
+  await host.write(`${path}.service`, `[Service]\nExecStart=${proxy}\n`);
+};
 
 const prepare = async ({ host, fleet }: Lab): Promise<void> => {
   await host.write(generator, readFileSync(new URL('programs/load.pl', import.meta.url)));
   for (const one of contests) {
     for (const [path, text] of Object.entries(one.files)) await host.write(path, text);
     await fleet.putSite(one.site, one.file);
-    const units = `/run/systemd/system/${chainUnit(one)}`;
-    await host.write(`${units}.socket`, `[Socket]\nListenStream=${chainSocket(one)}\nBacklog=4096\n`);
-    const proxy = `/usr/lib/systemd/systemd-socket-proxyd --connections-max=4096 ${appSocket(one)}`;
-    await host.write(`${units}.service`, `[Service]\nExecStart=${proxy}\n`);
+    await host.run(['docker', 'run', '--detach', `--name=${chain(one)}`, ...one.classic.run], {});
+    const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
+    const { stdout } = await host.run(['docker', 'inspect', `--format=${format}`, chain(one)], {});
+    await writeProxy(host, chain(one), `${stdout.trim()}:${one.classic.port}`);
+    await writeProxy(host, short(one), appSocket(one));
   }
   const applied = await fleet.apply();
   if (applied.code !== 0) throw new Error(`${applied.stdout}${applied.stderr}`);
   await host.write('/etc/nginx/conf.d/bench-hot.conf', vhosts());
-  const sockets = contests.map((one) => `${chainUnit(one)}.socket`).join(' ');
+  const sockets = units.map((unit) => `${unit}.socket`).join(' ');
   await host.sh(`systemctl daemon-reload; systemctl start ${sockets}; nginx -s reload`);
 };
 
 const clear = async ({ host, fleet }: Lab): Promise<void> => {
-  const units = contests.flatMap((one) => [`${chainUnit(one)}.socket`, `${chainUnit(one)}.service`]);
-  await host.sh(`systemctl stop ${units.join(' ')}
-    rm -f /etc/nginx/conf.d/bench-hot.conf ${units.map((unit) => `/run/systemd/system/${unit}`).join(' ')}
+  const files = units.flatMap((unit) => [`${unit}.socket`, `${unit}.service`]);
+  await host.sh(`systemctl stop ${files.join(' ')}
+    docker rm --force ${contests.map(chain).join(' ')}
+    rm -f /etc/nginx/conf.d/bench-hot.conf ${files.map((file) => `/run/systemd/system/${file}`).join(' ')}
     systemctl daemon-reload; nginx -s reload`);
   for (const { site } of contests) await fleet.removeSite(site);
   await fleet.apply();
@@ -137,14 +162,14 @@ const contest = async (lab: Lab, one: Contest): Promise<Figure[]> => {
   if (answer.status !== 200) throw new Error(`${one.site} answered ${answer.status}: ${answer.body}`);
   const input: LoadInput = {
     generator,
-    vhosts: [one.site, straightName(one), chainName(one)],
+    vhosts: [one.site, straightName(one), chainName(one), shortName(one)],
     path: one.path,
     connections,
     rounds,
     seconds,
   };
   const rates = await lab.measure<LoadResult>('load', input);
-  const [ours = [], straight = [], chain = []] = input.vhosts.map((vhost) => rates[vhost] ?? []);
+  const [ours = [], straight = [], classic = [], shortened = []] = input.vhosts.map((vhost) => rates[vhost] ?? []);
   const rate = (values: readonly number[]): string => `${median(values).toFixed(0)}/s`;
   return [
     {
@@ -155,11 +180,18 @@ const contest = async (lab: Lab, one: Contest): Promise<Figure[]> => {
       from: `${rate(ours)} against ${rate(straight)}, median of ${rounds} rounds`,
     },
     {
-      name: `hot path, ${one.title}: against nginx -> systemd-socket-proxyd`,
-      value: ratio(ours, chain),
+      name: `hot path, ${one.title}: against nginx -> systemd-socket-proxyd -> container`,
+      value: ratio(ours, classic),
       unit: 'x',
       target: { atLeast: 1.4 },
-      from: `${rate(ours)} against ${rate(chain)}, median of ${rounds} rounds`,
+      from: `${rate(ours)} against ${rate(classic)}, median of ${rounds} rounds`,
+    },
+    {
+      name: `hot path, ${one.title}: against nginx -> systemd-socket-proxyd -> the product's own socket`,
+      value: ratio(ours, shortened),
+      unit: 'x',
+      target: null,
+      from: `${rate(ours)} against ${rate(shortened)}, median of ${rounds} rounds`,
     },
   ];
 };
