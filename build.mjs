@@ -4,11 +4,13 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -114,6 +116,22 @@ const settings = async () => {
   return [`${title}\n[${section}]\n`, ...lines].join('\n');
 };
 
+/** The manual pages, which the program itself knows; none for a program that is not the agent. */
+const manuals = (code) => {
+  if (options.entry !== 'agent/main.ts') return [];
+  const folder = mkdtempSync(join(tmpdir(), 'appfleet-build-'));
+  try {
+    writeFileSync(join(folder, 'appfleet.cjs'), code);
+    const page = (name) => execFileSync(process.execPath, [join(folder, 'appfleet.cjs'), 'manual', name]);
+    return [
+      ['usr/share/man/man8/appfleet.8.gz', page('appfleet')],
+      ['usr/share/man/man5/appfleet-site.5.gz', page('appfleet-site')],
+    ].map(([path, text]) => [path, gzipSync(text, { level: 9 })]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+};
+
 /** Everything that a host gets: path below / -> bytes and mode. */
 const tree = async () => {
   const files = new Map();
@@ -123,7 +141,9 @@ const tree = async () => {
     return readFileSync(join(root, path));
   };
 
-  put(`${program}/appfleet.cjs`, await bundle(version()), 0o755);
+  const code = await bundle(version());
+  put(`${program}/appfleet.cjs`, code, 0o755);
+  for (const [path, text] of manuals(code)) put(path, text);
   put(`${program}/${onDemand.file}`, await bundleOnDemand());
   put(`${program}/appfleet.ini`, await settings());
   put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
@@ -131,7 +151,7 @@ const tree = async () => {
   put(`${program}/node-preload.cjs`, source('units/node-preload.cjs'));
   const renewal = ['appfleet-renew.service', 'appfleet-renew.timer'];
   for (const unit of ['appfleet.service', 'appfleet.socket', 'appfleet-wake@.service', ...renewal])
-    put(`etc/systemd/system/${unit}`, source(`units/${unit}`));
+    put(`usr/lib/systemd/system/${unit}`, source(`units/${unit}`));
   put('usr/lib/tmpfiles.d/appfleet.conf', source('units/tmpfiles.conf'));
   for (const folder of ['units', 'vhost-templates'])
     for (const name of readdirSync(join(root, folder)).filter((name) => name.endsWith('.mustache')))

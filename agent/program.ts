@@ -13,11 +13,13 @@ import { doctorCommand } from './commands/doctor.ts';
 import { helpCommand, schemaCommand } from './commands/help.ts';
 import { logsCommand } from './commands/logs.ts';
 import { planCommand } from './commands/plan.ts';
+import { retireCommand } from './commands/retire.ts';
 import { runCommand } from './commands/run.ts';
 import { createKeys, siteCreateCommand, siteRemoveCommand } from './commands/site.ts';
 import { statusCommand } from './commands/status.ts';
 import { sleepCommand, wakeCommand } from './commands/wake.ts';
 import { takeSockets } from './net/listen-fds.ts';
+import { manualCommand } from './manual-program.ts';
 import { createNotify } from './net/notify.ts';
 
 /** The parts of a process that the daemon needs. */
@@ -110,6 +112,9 @@ export const createProgram = (
 
   certCommands(program, context, done, process);
 
+  command('retire', 'take away units, vhosts and containers of all sites, as before the program is removed')
+    .option('-y, --yes', 'really', false)
+    .action((options: { yes: boolean }) => done(retireCommand(context, options)));
   command('config', 'what the files may hold')
     .command('schema')
     .description('as a JSON schema')
@@ -124,6 +129,9 @@ export const createProgram = (
     });
   command('completion <shell>', 'print the completion script for bash or fish').action((shell: string) =>
     done(completionCommand(context, shell)),
+  );
+  command('manual <page>', 'print a manual page for man(1): appfleet or appfleet-site').action((name: string) =>
+    done(manualCommand(context, program, name)),
   );
   command('run', 'be the agent (systemd starts this)').action(() => done(run(context, process)));
   command('version', 'print the version').action(() => context.print(context.version));

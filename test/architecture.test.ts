@@ -75,6 +75,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'agent/errors.ts': [],
   'agent/program.ts': ['agent/', 'commander'],
   'agent/cert-program.ts': ['agent/commands', 'commander'],
+  'agent/manual-program.ts': ['agent/commands', 'agent/core', 'commander'],
   'agent/main.ts': ['agent/', 'node:'],
 };
 
@@ -89,7 +90,7 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   'acme-client': ['agent/adapters/acme.ts'],
   '@peculiar/x509': ['agent/adapters/x509.ts'],
   tldts: ['agent/adapters/registered-domain.ts'],
-  commander: ['agent/program.ts', 'agent/cert-program.ts'],
+  commander: ['agent/program.ts', 'agent/cert-program.ts', 'agent/manual-program.ts'],
   'node:child_process': [
     'agent/adapters/host.ts',
     'agent/commands/logs.ts',

@@ -24,7 +24,7 @@ _appfleet() {
     COMPREPLY=()
     case $path in
     '')
-        words="status plan apply wake sleep check logs doctor site cert config help version"
+        words="status plan apply wake sleep check logs doctor site cert config help retire manual version"
         ;;
     'status')
         words="--json $(_appfleet_names sites services)"
@@ -103,6 +103,12 @@ _appfleet() {
         ;;
     'help')
         words="--json site service settings"
+        ;;
+    'retire')
+        words="--yes"
+        ;;
+    'manual')
+        words="appfleet appfleet-site"
         ;;
     'version')
         words=""

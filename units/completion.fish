@@ -29,6 +29,8 @@ complete -c appfleet -n __appfleet_at -a site -d 'create or remove a site'
 complete -c appfleet -n __appfleet_at -a cert -d 'certificates'
 complete -c appfleet -n __appfleet_at -a config -d 'what the files may hold'
 complete -c appfleet -n __appfleet_at -a help -d 'explain the keys of a file'
+complete -c appfleet -n __appfleet_at -a retire -d 'take away what was made here'
+complete -c appfleet -n __appfleet_at -a manual -d 'print a manual page'
 complete -c appfleet -n __appfleet_at -a version -d 'the version'
 complete -c appfleet -n '__appfleet_at status' -a '(__appfleet_names sites services)'
 complete -c appfleet -n '__appfleet_at status' -l json
@@ -82,3 +84,5 @@ complete -c appfleet -n '__appfleet_at cert account' -l deactivate
 complete -c appfleet -n '__appfleet_at config' -a 'schema'
 complete -c appfleet -n '__appfleet_at help' -a 'site service settings'
 complete -c appfleet -n '__appfleet_at help' -l json
+complete -c appfleet -n '__appfleet_at retire' -l yes
+complete -c appfleet -n '__appfleet_at manual' -a 'appfleet appfleet-site'

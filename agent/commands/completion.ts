@@ -69,6 +69,8 @@ export const completedCommands: readonly CompletedCommand[] = [
   { words: 'config', help: 'what the files may hold', argument: ['schema'] },
   { words: 'config schema', help: 'as a JSON schema' },
   { words: 'help', help: 'explain the keys of a file', argument: ['site', 'service', 'settings'], options: json },
+  { words: 'retire', help: 'take away what was made here', options: { yes: 'flag' } },
+  { words: 'manual', help: 'print a manual page', argument: ['appfleet', 'appfleet-site'] },
   { words: 'version', help: 'the version' },
 ];
 

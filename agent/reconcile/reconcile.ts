@@ -34,10 +34,16 @@ export interface Reconciler {
   plan(): Promise<{ fleet: Fleet; problems: readonly Problem[]; steps: readonly Step[] }>;
   /**
    * With `pulls` images are pulled beside the pass, and the sites that wait for them are left for a later one. With `only` the
-   * other sites are left as they are but for their vhosts: a change of one among thousands is served sooner.
+   * other sites are left as they are but for their vhosts: a change of one among thousands is served sooner. With `nothing` the
+   * host is made what it would be if there were no files.
    */
   apply(
-    options: ApplyOptions & { onProgress: (line: string) => void; pulls?: Pulls; only?: ReadonlySet<string> | null },
+    options: ApplyOptions & {
+      onProgress: (line: string) => void;
+      pulls?: Pulls;
+      only?: ReadonlySet<string> | null;
+      nothing?: boolean;
+    },
   ): Promise<Report>;
 }
 
@@ -52,6 +58,15 @@ const rendered = <S extends object, R>(make: (spec: S, key: string) => R): ((spe
     return result;
   };
 };
+
+const withoutMembers = (fleet: FleetWithUploads): FleetWithUploads => ({
+  ...fleet,
+  sites: [],
+  services: [],
+  problems: [],
+  keep: new Set(),
+  needsSecret: false,
+});
 
 export const createReconciler = (
   host: Host,
@@ -148,9 +163,10 @@ export const createReconciler = (
       );
       return { fleet, problems, steps: [...before, ...steps] };
     },
-    apply: async ({ onProgress, pulls, only = null, ...options }) => {
+    apply: async ({ onProgress, pulls, only = null, nothing = false, ...options }) => {
       let readText = beginLook();
       let fleet = await read(readText);
+      if (nothing) fleet = withoutMembers(fleet);
       if (await ensureSecret(fleet)) {
         onProgress(`made a database root password in ${paths.secrets}`);
         readText = beginLook();

@@ -58,6 +58,13 @@ const fileTask = (file: string, release: Release): Task => ({
   },
 });
 
+/** A test file that boots hosts of its own: bare ones. */
+const ownHosts = /\/package\.test\.ts$/;
+const ownHostTask = (file: string): Task => ({
+  what: `${file} on bare hosts`,
+  run: (_lane, show) => tap([file], 1, createTapReader(show, 1)),
+});
+
 /** Prints how far the agent is locked in, and checks that this can still be told. */
 const securityTask: Task = {
   what: 'systemd-analyze security',
@@ -82,7 +89,7 @@ const onBookworm = /\/(main-path|golden|https)\.test\.ts$/;
 const tasks = (): Task[] => {
   const files = testFiles('on-host').sort((a, b) => rank(a) - rank(b));
   return [
-    ...files.map((file) => fileTask(file, 'trixie')),
+    ...files.map((file) => (ownHosts.test(file) ? ownHostTask(file) : fileTask(file, 'trixie'))),
     securityTask,
     ...(['trixie', 'bookworm'] as const).map((release) => ({
       what: `contracts with systemd, Docker and nginx on ${release}`,
