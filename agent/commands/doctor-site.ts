@@ -89,6 +89,18 @@ const checkVhost = async ({ host, known, refusals, findings }: Patient): Promise
   } else findings.broken('vhost', `${path} is not there, or not ours`, 'appfleet apply');
 };
 
+/** A file that is there and is answered with 404 puzzles: names the links at the top of root that nginx does not follow. */
+const checkLinks = async ({ host, fleet, known, findings }: Patient): Promise<void> => {
+  const spec = fleet.sites.find(({ name }) => name === known.name);
+  if (spec?.symlinks !== 'no' || spec.root === null) return;
+  const links: string[] = [];
+  for (const entry of await host.files.list(spec.root))
+    if ((await host.files.readLink(`${spec.root}/${entry}`)) !== null) links.push(entry);
+  if (links.length === 0) return;
+  const shown = links.length > 5 ? [...links.slice(0, 5), '...'] : links;
+  findings.ok('links', `nginx follows none (symlinks = no), of these in ${spec.root}: ${shown.join(', ')}`);
+};
+
 const checkSocket = async ({ host, known, units, findings }: Patient): Promise<void> => {
   const { name, runtime } = known;
   const entries = new Set(await host.files.list(runDirectory(name)));
@@ -192,6 +204,7 @@ export const examine = async (around: Surroundings, known: Known, status: SiteSt
   await guarded('unit', () => checkUnit(patient));
   checkNeeds(patient);
   if (known.kind === 'site') await guarded('vhost', () => checkVhost(patient));
+  if (known.kind === 'site') await guarded('links', () => checkLinks(patient));
   if (isOpen(patient)) {
     if (known.kind === 'site') await guarded('socket', () => checkSocket(patient));
     if (known.runtime !== 'static') await guarded('container', () => checkContainer(patient));

@@ -131,6 +131,13 @@ export const siteKeys = {
     help: 'Files that answer for a folder, first found first',
     example: 'index.php index.html',
   }),
+  symlinks: site('symlinks', {
+    type: choice('no', 'owner', 'yes'),
+    default: 'no',
+    defaults: { static: 'owner' },
+    help: 'Which symbolic links below root nginx follows: none, those to something of the owner of the link, or all. Programs of many sites have one owner (www-data), so `owner` is no wall between sites',
+    example: 'owner',
+  }),
   idle: site('idle', {
     type: idle,
     default: '10m',

@@ -85,6 +85,7 @@ export const parseSite = (source: SourceFile): { spec: SiteSpec } | { problems: 
     containerRoot,
     poolDirectory: form.takeOr(keys.pool_dir, ''),
     index: form.takeOr(keys.index, []),
+    symlinks: form.takeOr(keys.symlinks, 'no'),
     idleSeconds: dynamic ? form.takeOr(keys.idle, 'never') : 'never',
     drainTimeoutSeconds: form.takeOr(keys.drain_timeout, 0),
     readTimeoutSeconds: form.takeOr(keys.read_timeout, 0),

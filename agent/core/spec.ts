@@ -62,6 +62,8 @@ export interface SiteSpec {
   /** Folder of php-fpm's pool files inside the image. */
   poolDirectory: string;
   index: readonly string[];
+  /** Which symbolic links below `root` nginx follows: none, those whose target has the link's owner, or all. */
+  symlinks: 'no' | 'owner' | 'yes';
   idleSeconds: number | 'never';
   drainTimeoutSeconds: number;
   readTimeoutSeconds: number;

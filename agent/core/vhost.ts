@@ -70,6 +70,12 @@ const splitPath = (path: string): { folder: string; pageFile: string } => {
   return { folder: path.slice(0, slash) || '/', pageFile: path.slice(slash) };
 };
 
+/** nginx's words for the links that it does not follow; what leads to the root itself is the admin's and not looked at. */
+const refusedLinks = { no: 'on', owner: 'if_not_owner' } as const;
+
+const linksOf = ({ root, symlinks }: SiteSpec): { refused: string }[] =>
+  root === null || symlinks === 'yes' ? [] : [{ refused: refusedLinks[symlinks] }];
+
 const runtimeView = (spec: SiteSpec): View => {
   const { name, runtime } = spec;
   const index = list('file', spec.index.map(asFile));
@@ -90,6 +96,8 @@ const runtimeView = (spec: SiteSpec): View => {
       place: spec.root === null ? '/' : '@appfleet_app',
       upstream: `http://unix:${httpSocket(name)}`,
     })),
+    // Where nginx looks at names because it sends what it finds.
+    listed: !proxied,
     static: when(runtime === 'static', () => ({ index })),
   };
 };
@@ -101,6 +109,7 @@ const siteView = (spec: SiteSpec, include: Snippets<string>, realm: string): Vie
     names: list('name', names),
     maxBodyBytes: asNumber(spec.maxBodyBytes),
     files: when(spec.root !== null, () => ({ root: asPath(spec.root ?? '') })),
+    links: linksOf(spec),
     auth: when(spec.basicAuth !== null, () => ({ realm, users: asPath(spec.basicAuth ?? '') })),
     headers: asHeaders(spec.headers),
     // A location with headers of its own does not inherit those of the server.

@@ -215,6 +215,27 @@ t.test('each trouble of the host is named', async (t) => {
   );
 });
 
+t.test('links below root are named where nginx follows none', async (t) => {
+  const root = '/srv/app';
+  const links = async (symlinks: string, names: readonly string[]): Promise<string[]> => {
+    const host = await wellHost();
+    host.disk.set(`${root}/style.css`, '');
+    for (const each of names) host.links.set(`${root}/${each}`, '/elsewhere');
+    host.disk.set(
+      `/etc/appfleet/sites/${name}.ini`,
+      `[site]\nruntime = node\nimage = node:20\nneeds = mysql\nroot = ${root}\n${symlinks}`,
+    );
+    const { findings } = await examine(host, undefined, { word: name });
+    return findings.filter(({ link }) => link === 'links').map(({ mark, detail }) => `${mark} ${detail}`);
+  };
+  t.strictSame(await links('', ['uploads', 'storage']), [
+    'ok nginx follows none (symlinks = no), of these in /srv/app: uploads, storage',
+  ]);
+  t.match(await links('', [...'abcdef']), [/: a, b, c, d, e, \.\.\.$/]);
+  t.strictSame(await links('', []), []);
+  t.strictSame(await links('symlinks = owner\n', ['uploads']), []);
+});
+
 t.test('a site that redirects to its www name is followed there', async (t) => {
   const host = await wellHost();
   host.disk.set(

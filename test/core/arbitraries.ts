@@ -105,6 +105,7 @@ const siteValues: Record<string, fc.Arbitrary<string>> = {
   container_root: path,
   pool_dir: path,
   index: fc.constantFrom('index.php', 'index.html app.php', 'a_b-c.htm'),
+  symlinks: fc.constantFrom('no', 'owner', 'yes'),
   idle: fc.oneof(duration, fc.constant('never')),
   health,
   drain_timeout: duration,

@@ -73,6 +73,7 @@ const twinSite = (spec: SiteSpec): SiteSpec => ({
   containerRoot: '/x',
   poolDirectory: '/x',
   index: [],
+  symlinks: 'no',
   idleSeconds: spec.idleSeconds === 'never' ? 'never' : 60,
   drainTimeoutSeconds: 1,
   readTimeoutSeconds: 1,

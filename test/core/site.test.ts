@@ -58,6 +58,7 @@ WORDPRESS_DB_HOST = localhost:/run/mysqld/mysqld.sock
     containerRoot: '/var/www/html',
     poolDirectory: '/usr/local/etc/php-fpm.d',
     index: ['index.php', 'index.html'],
+    symlinks: 'no',
     idleSeconds: 600,
     drainTimeoutSeconds: 30,
     readTimeoutSeconds: 300,
@@ -139,7 +140,7 @@ X-Robots-Tag = noindex
   t.equal(spec.basicAuth, '/etc/appfleet/example.htpasswd');
   t.equal(spec.maintenancePage, '/srv/www/closed.html');
   t.match(specOf(node), { port: 3000, root: null, readTimeoutSeconds: 3600 });
-  t.match(specOf(fixed), { container: null, index: ['index.html'], idleSeconds: 'never' });
+  t.match(specOf(fixed), { container: null, index: ['index.html'], symlinks: 'owner', idleSeconds: 'never' });
   t.end();
 });
 

@@ -92,6 +92,7 @@ const wildSpec: fc.Arbitrary<SiteSpec> = fc
     root: fc.oneof({ weight: 4, arbitrary: wildPath }, { weight: 1, arbitrary: fc.constant(null) }),
     containerRoot: wildPath,
     index: fc.array(fileName, { minLength: 1, maxLength: 3 }),
+    symlinks: fc.constantFrom('no' as const, 'owner' as const, 'yes' as const),
     readTimeoutSeconds: count,
     maxBodyBytes: count,
     redirect: fc.constantFrom('none' as const, 'to-apex' as const, 'to-www' as const),
@@ -277,7 +278,7 @@ t.test('www and apex send visitors to each other as asked, never in a circle, an
     const tree = treeOf(lines, used);
     return [
       conditionsOf(tree).filter((text) => text.startsWith('($host')),
-      wordsOf(tree, 'set').map(([, to = '']) => to),
+      wordsOf(tree, 'set').flatMap(([name, to = '']) => (name === '$appfleet_target' ? [to] : [])),
     ];
   };
   const here = '301 $scheme://$appfleet_target$appfleet_port$request_uri';
