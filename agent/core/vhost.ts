@@ -70,11 +70,27 @@ const splitPath = (path: string): { folder: string; pageFile: string } => {
   return { folder: path.slice(0, slash) || '/', pageFile: path.slice(slash) };
 };
 
-/** nginx's words for the links that it does not follow; what leads to the root itself is the admin's and not looked at. */
+/** nginx's words for the links that it does not follow. */
 const refusedLinks = { no: 'on', owner: 'if_not_owner' } as const;
 
-const linksOf = ({ root, symlinks }: SiteSpec): { refused: string }[] =>
-  root === null || symlinks === 'yes' ? [] : [{ refused: refusedLinks[symlinks] }];
+/** The outermost folder above the root that the site's own program can write to. Null, which is usual: the root's path is the admin's. */
+const writableAbove = (root: string, container: SiteSpec['container']): string | null => {
+  const above = (container?.volumes ?? [])
+    .filter(({ host, readOnly }) => !readOnly && root.startsWith(host === '/' ? host : `${host}/`))
+    .map(({ host }) => host);
+  return above.sort((one, other) => one.length - other.length)[0] ?? null;
+};
+
+const linksOf = ({ root, symlinks, container }: SiteSpec): View[] => {
+  if (root === null || symlinks === 'yes') return [];
+  const above = writableAbove(root, container);
+  return [
+    {
+      refused: refusedLinks[symlinks],
+      writable: when(above !== null, () => ({ path: asPath(above ?? ''), from: `from=${asPath(above ?? '')}` })),
+    },
+  ];
+};
 
 const runtimeView = (spec: SiteSpec): View => {
   const { name, runtime } = spec;

@@ -354,6 +354,93 @@ t.test('php: files, PATH_INFO and closed doors', async (t) => {
   t.equal((await http(fixed, { path: '/.env' })).status, 404, 'hidden files of a static site');
 });
 
+t.test('php: a program that was broken into publishes nothing of the host by links', async (t) => {
+  await sh(
+    `cd /srv/proto; chown 33:33 php php/page.txt; mkdir -p sibling; echo 'password of a sibling' >sibling/config.txt; chown -R 33:33 sibling`,
+  );
+  const planted = [
+    ['passwd.txt', '/etc/passwd'],
+    ['host', '/etc'],
+    ['sibling.txt', '/srv/proto/sibling/config.txt'],
+    ['relative.txt', '../sibling/config.txt'],
+    ['dangling.txt', 'nowhere'],
+    ['own.txt', 'page.txt'],
+  ] as const;
+  for (const [name, to] of planted) {
+    const answer = await http(php, { path: `/plant?name=${name}&to=${encodeURIComponent(to)}` });
+    t.match(parse<{ done: boolean }>(answer), { done: true }, `${name} -> ${to}`);
+  }
+  const asked = [
+    '/passwd.txt',
+    '/host/passwd',
+    '/host/hostname',
+    '/sibling.txt',
+    '/relative.txt',
+    '/dangling.txt',
+    '/own.txt',
+  ];
+  const page = await sh('cat /srv/proto/php/page.txt');
+  /** What of the host a visitor gets to see, by path. */
+  const shown = async (status: number): Promise<string[]> => {
+    const seen: string[] = [];
+    for (const path of asked) {
+      const answer = await http(php, { path });
+      t.equal(answer.status, status, `${path} is ${status}`);
+      // Where nginx finds no file the program answers; it is not asked what it can read itself.
+      if (!answer.text.startsWith('{') && status === 200) seen.push(path);
+    }
+    return seen;
+  };
+  t.strictSame(await shown(200), [], 'awake');
+  await asleep(php);
+  t.equal((await http(php, { path: '/page.txt' })).text.trim(), page, 'a plain file while it sleeps');
+  t.ok(await on.isAsleep(php), 'and it goes on sleeping');
+  t.strictSame(await shown(200), [], 'asleep: the first of them wakes it');
+  await sh(`service ${php} stop`);
+  t.strictSame(await shown(503), [], 'closed');
+  t.equal((await http(php, { path: '/page.txt' })).status, 503, 'closed for plain files as well');
+  await sh(`service ${php} start`);
+  t.equal((await http(php, { path: '/page.txt' })).status, 200, 'open again');
+  const container = (): Promise<string> => sh(`docker inspect --format '{{.Id}}' ${php}`);
+  const before = await container();
+  const policy = async (value: string): Promise<void> => {
+    await on.putSite(php, `${fpm('/srv/proto/php')}max_body_size = 400m\nindex = index.php\n${value}`);
+    t.equal((await on.apply()).code, 0, `${value.trim()} is applied`);
+  };
+  await policy('symlinks = owner\n');
+  t.strictSame(await shown(200), ['/sibling.txt', '/relative.txt', '/own.txt'], 'owner: what has the same owner');
+  await policy('symlinks = yes\n');
+  const all = ['/passwd.txt', '/host/passwd', '/host/hostname', '/sibling.txt', '/relative.txt', '/own.txt'];
+  t.strictSame(await shown(200), all, 'yes: whatever nginx may read');
+  await policy('');
+  t.strictSame(await shown(200), [], 'and none again');
+  t.equal(await container(), before, 'the container was not made anew for that');
+  t.match(
+    await sh(`appfleet doctor ${php} --json`),
+    /nginx follows none \(symlinks = no\), of these in \/srv\/proto\/php: /,
+  );
+});
+
+t.test('what editors and backups leave behind is not sent', async (t) => {
+  const left = ['wp-config.php~', 'wp-config.php.bak', 'dump.sql', 'dump.sql.gz', 'page.phtml', '.env'];
+  for (const folder of ['php', 'files', 'static'])
+    await sh(`cd /srv/proto/${folder}; for f in ${left.join(' ')}; do echo 'SECRET=1' >"$f"; done`);
+  await asleep(php);
+  const before = await on.starts(php);
+  for (const name of left) {
+    for (const domain of [php, fixed])
+      t.equal((await http(domain, { path: `/${name}` })).status, 404, `${domain}/${name}`);
+    t.notMatch((await http(files, { path: `/${name}` })).text, /SECRET/, `${files}/${name} is for the program`);
+  }
+  t.equal(await on.starts(php), before, 'none of that woke it');
+  await on.host.write(`/etc/appfleet/vhost.d/${fixed}.conf`, 'location = /dump.sql { }\n');
+  t.equal((await on.apply()).code, 0);
+  t.match(await http(fixed, { path: '/dump.sql' }), { status: 200, text: /SECRET/ }, 'a snippet permits one');
+  t.equal((await http(fixed, { path: '/dump.sql.gz' })).status, 404, 'and only that');
+  await sh(`rm /etc/appfleet/vhost.d/${fixed}.conf`);
+  t.equal((await on.apply()).code, 0);
+});
+
 t.test('names, passwords, headers and the closed door', async (t) => {
   const apex = 'door.proto.test';
   const authorization = `Basic ${Buffer.from('admin:secret').toString('base64')}`;

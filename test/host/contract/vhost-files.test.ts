@@ -48,6 +48,7 @@ const sites: Record<string, string> = {
   'static-no.example': 'runtime = static\nroot = /srv/site\nsymlinks = no',
   'static-yes.example': 'runtime = static\nroot = /srv/site\nsymlinks = yes',
   // The way of many deploys: root itself, and a folder above it, are links of somebody else.
+  'writable.example': `${php}\nroot = /srv/app/public\nvolumes = /srv/app:/app, /srv/app/public:/var/www/html/x`,
   'deployed.example': `${php}\nroot = /srv/current/public`,
 };
 const snippets: Record<string, string> = {
@@ -94,14 +95,14 @@ const got = async (host: string, path: string): Promise<string> => {
   return body.startsWith('{') ? 'program' : body;
 };
 
-/** Opens a site as systemd or units/launch would; www-data may look at it and not open it. */
-const open = (name: string, to: string): Promise<void> => {
+/** Opens a site as systemd or units/launch would. */
+const open = (name: string): Promise<void> => {
   const at = `${folder}/run/${runName(name)}`;
-  if (to === '') {
+  if (sites[name]?.startsWith('runtime = static')) {
     writeFileSync(place(openMark(name)), '');
     return Promise.resolve();
   }
-  symlinkSync(`${folder}/run/${to}`, `${at}/http.sock`);
+  symlinkSync(`${folder}/run/${sites[name]?.startsWith(php) ? 'fastcgi' : 'app'}.sock`, `${at}/http.sock`);
   const server = createServer();
   servers.push(server);
   return new Promise((done) =>
@@ -197,6 +198,7 @@ before(async () => {
   link('shelf/to-book.txt', 'book.txt', 0);
   put('releases/42/public/real.txt', 'deployed');
   link('releases/42/public/to-host.txt', '../../../host/secret.txt');
+  put('app/public/real.txt', 'real');
   link('current', 'releases/42', 1234);
   const read = parseSettings({ path: paths.settings, text: '' });
   assert.ok('settings' in read);
@@ -254,14 +256,7 @@ test('closed, a site shows no file; open, it does, whatever links it follows', a
   for (const name of Object.keys(sites)) {
     assert.equal(await got(name, '/real.txt'), '503', name);
     assert.equal(await got(name, '/to-file.txt'), '503', name);
-    await open(
-      name,
-      name.startsWith('php') || name === 'deployed.example'
-        ? 'fastcgi.sock'
-        : name.startsWith('node')
-          ? 'app.sock'
-          : '',
-    );
+    await open(name);
     assert.equal(await got(name, '/real.txt'), name === 'deployed.example' ? 'deployed' : 'real', name);
   }
 });
@@ -312,6 +307,12 @@ test('links below root', async () => {
 test('root itself may be reached by links, of whomever', async () => {
   assert.equal(await got('deployed.example', '/real.txt'), 'deployed');
   assert.equal(await got('deployed.example', '/to-host.txt'), 'program');
+});
+
+test('root itself is not to be turned into a link by a program that may write to the folder above', async () => {
+  rmSync(`${folder}/srv/app/public`, { recursive: true });
+  link('app/public', '../host');
+  assert.equal(await got('writable.example', '/secret.txt'), 'program');
 });
 
 test('scripts: the container follows its own links', async () => {

@@ -28,6 +28,10 @@ case 'events':
         flush();
     }
     exit;
+case 'plant':
+    // What a plugin does that somebody broke into.
+    $answer = ['done' => @symlink($_GET['to'], __DIR__ . '/' . $_GET['name']), 'owner' => posix_geteuid()];
+    break;
 case 'text':
     header('Content-Type: text/plain');
     echo substr(str_repeat("The quick brown fox jumps over the lazy dog.\n", 500), 0, 20000);
