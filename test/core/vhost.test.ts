@@ -83,6 +83,12 @@ t.test('the quoter means exactly its value, whatever it is', (t) => {
   t.end();
 });
 
+/** A container that may write to this folder of the host. */
+const writing = (host: string): SiteSpec['container'] => {
+  const { container } = siteOf('x.example.ini', '[site]\nruntime = node\nimage = node\n');
+  return container === null ? null : { ...container, volumes: [{ host, container: '/x', readOnly: false }] };
+};
+
 const wildSpec: fc.Arbitrary<SiteSpec> = fc
   .record({
     runtime: fc.constantFrom('php-fpm' as const, 'node' as const, 'container' as const, 'static' as const),
@@ -108,7 +114,13 @@ const wildSpec: fc.Arbitrary<SiteSpec> = fc
       keyType: fc.constantFrom('ecdsa' as const, 'rsa' as const),
     }),
   })
-  .map((some) => ({ ...siteOf('x.example.ini', '[site]\nruntime = static\nroot = /srv/www/x\n'), ...some }));
+  .chain((some) =>
+    fc.boolean().map((writes) => {
+      const above = some.root === null ? '' : some.root.slice(0, some.root.lastIndexOf('/')) || '/';
+      const spec = siteOf('x.example.ini', '[site]\nruntime = static\nroot = /srv/www/x\n');
+      return { ...spec, ...some, container: writes ? writing(above) : null };
+    }),
+  );
 
 /** The same site with nothing special in any value; names stay, because redirects depend on them. */
 const tame = (spec: SiteSpec): SiteSpec => ({
@@ -116,6 +128,7 @@ const tame = (spec: SiteSpec): SiteSpec => ({
   tls: { ...spec.tls, certificate: null, key: null, hstsSeconds: spec.tls.hstsSeconds === null ? null : 1 },
   file: '/etc/appfleet/sites/x.ini',
   root: spec.root === null ? null : '/srv/x',
+  container: spec.container === null ? null : writing('/srv'),
   containerRoot: '/srv/y',
   index: spec.index.map(() => 'index.php'),
   readTimeoutSeconds: 60,

@@ -48,7 +48,7 @@ const sites: Record<string, string> = {
   'static-no.example': 'runtime = static\nroot = /srv/site\nsymlinks = no',
   'static-yes.example': 'runtime = static\nroot = /srv/site\nsymlinks = yes',
   // The way of many deploys: root itself, and a folder above it, are links of somebody else.
-  'writable.example': `${php}\nroot = /srv/app/public\nvolumes = /srv/app:/app, /srv/app/public:/var/www/html/x`,
+  'writable.example': `${php}\nroot = /srv/an app/public\nvolumes = /srv/an app:/app, /srv/an app/public:/var/www/html/x`,
   'deployed.example': `${php}\nroot = /srv/current/public`,
 };
 const snippets: Record<string, string> = {
@@ -198,7 +198,7 @@ before(async () => {
   link('shelf/to-book.txt', 'book.txt', 0);
   put('releases/42/public/real.txt', 'deployed');
   link('releases/42/public/to-host.txt', '../../../host/secret.txt');
-  put('app/public/real.txt', 'real');
+  put('an app/public/real.txt', 'real');
   link('current', 'releases/42', 1234);
   const read = parseSettings({ path: paths.settings, text: '' });
   assert.ok('settings' in read);
@@ -310,8 +310,8 @@ test('root itself may be reached by links, of whomever', async () => {
 });
 
 test('root itself is not to be turned into a link by a program that may write to the folder above', async () => {
-  rmSync(`${folder}/srv/app/public`, { recursive: true });
-  link('app/public', '../host');
+  rmSync(`${folder}/srv/an app/public`, { recursive: true });
+  link('an app/public', '../host');
   assert.equal(await got('writable.example', '/secret.txt'), 'program');
 });
 
