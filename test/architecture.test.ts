@@ -34,6 +34,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'agent/core',
     'agent/ports.ts',
     'agent/errors.ts',
+    'agent/net/limit.ts',
     'agent/net/timers.ts',
     'agent/switchboard',
     'prom-client',

@@ -3,11 +3,11 @@ import { appUnit } from '../core/names.ts';
 import { defaultSettings } from '../core/settings.ts';
 import { outcomeOf, stepLine } from '../reconcile/outcome.ts';
 import type { Host } from '../ports.ts';
-import type { StepResult } from '../reconcile/apply.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
 import type { Metrics } from '../reconcile/metrics.ts';
 import type { Report } from '../reconcile/reconcile.ts';
 import { readStatus } from '../reconcile/status.ts';
+import type { Said } from '../reconcile/whole-pass.ts';
 import { putToSleep } from '../switchboard/sleep.ts';
 import type { Answer, Routes } from './server.ts';
 
@@ -16,10 +16,8 @@ export interface RouteParts {
   metrics: Metrics;
   /** The files as the last pass read them; null before the first. */
   fleet: () => Fleet | null;
-  pass: (onLine: (line: unknown) => void) => Promise<Report>;
+  pass: (onSaid: (said: Said) => void) => Promise<Report>;
 }
-
-const isResult = (line: unknown): line is StepResult => typeof line === 'object' && line !== null && 'outcome' in line;
 
 export const createRoutes = ({ host, metrics, fleet, pass }: RouteParts): Routes => {
   const known = (): Fleet =>
@@ -56,7 +54,7 @@ export const createRoutes = ({ host, metrics, fleet, pass }: RouteParts): Routes
       return { status: outcome.asleep ? 200 : 409, body: outcome };
     },
     'POST /v1/apply': async (_argument, line) => {
-      const report = await pass((value) => line(isResult(value) ? stepLine(value) : value));
+      const report = await pass((said) => line('progress' in said ? said : stepLine(said)));
       return { status: 200, body: outcomeOf(report) };
     },
     'GET /v1/metrics': async () => ({ status: 200, body: await metrics.text(await status()) }),

@@ -14,12 +14,15 @@ import { acquire } from '../net/lock.ts';
 import type { PassedSocket } from '../net/listen-fds.ts';
 import type { Notify } from '../net/notify.ts';
 import { systemTimers } from '../net/timers.ts';
+import type { StepResult } from '../reconcile/apply.ts';
+import type { Beside } from '../reconcile/beside.ts';
 import { createLoop } from '../reconcile/loop.ts';
 import { createMetrics } from '../reconcile/metrics.ts';
 import { concernedSites } from '../reconcile/narrow.ts';
 import { createPulls } from '../reconcile/pulls.ts';
 import { createReconciler, type Report } from '../reconcile/reconcile.ts';
-import { createWholePass } from '../reconcile/whole-pass.ts';
+import { createWholePass, type Said } from '../reconcile/whole-pass.ts';
+import { createWorks } from '../reconcile/works.ts';
 import { createIdleWatch } from '../switchboard/idle.ts';
 import type { Context, ExitCode } from './context.ts';
 import { watchHost } from './hints.ts';
@@ -62,6 +65,16 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   const metrics = createMetrics(context.version, host.files);
   const pulls = createPulls(host.containers, context.steady, (image) => loop.trigger(`${image} was pulled, or not`));
   pulls.listen((line) => log.info(line));
+  const works = createWorks(context.steady, ({ step, outcome }) => {
+    const trigger = (): void => loop.trigger(`${describeStep(step)}: ${outcome}`);
+    // One that fails again and again must not keep us busy.
+    if (outcome === 'done') trigger();
+    else systemTimers.after(secondLookSeconds * 1000, trigger);
+  });
+  works.listen((result) => {
+    logResult(result);
+    metrics.ended(result);
+  });
   const renewals = createRenewals(host, context.certificates().view, context, log);
   let last: Report | null = null;
   let passBegan: number | null = null;
@@ -74,10 +87,24 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     for (const line of lines) told.add(line);
   };
 
+  const waiting = new Set<string>();
+  const logResult = ({ step, outcome, reason }: StepResult): void => {
+    const site = step.owner === null ? {} : { site: step.owner };
+    const words = describeStep(step);
+    if (outcome === 'waiting') {
+      if (!waiting.has(words)) log.info(site, `${words}: waits for ${reason ?? ''}`);
+      waiting.add(words);
+      return;
+    }
+    waiting.delete(words);
+    if (outcome === 'done') log.info(site, words);
+    else if (outcome === 'failed') log.error(site, `${words}: ${reason ?? ''}`);
+  };
+
   const pass = async (
     reasons: readonly string[],
-    onLine: (line: unknown) => void = () => undefined,
-    only: ReadonlySet<string> | null = null,
+    onSaid: (said: Said) => void = () => undefined,
+    { only = null, beside = { pulls, works } }: { only?: ReadonlySet<string> | null; beside?: Beside } = {},
   ): Promise<Report> => {
     const began = context.steady();
     passBegan = began;
@@ -87,17 +114,13 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
         clock: context.steady,
         onProgress: (progress) => {
           log.info(progress);
-          onLine({ progress });
+          onSaid({ progress });
         },
-        pulls,
+        beside,
         only,
         onResult: (result) => {
-          const { step, outcome, reason } = result;
-          const site = step.owner === null ? {} : { site: step.owner };
-          if (outcome === 'done') log.info(site, describeStep(step));
-          else if (outcome === 'failed') log.error(site, `${describeStep(step)}: ${reason ?? ''}`);
-          else if (outcome === 'waiting') log.info(site, `${describeStep(step)}: goes on beside everything else`);
-          onLine(result);
+          logResult(result);
+          onSaid(result);
         },
       });
       const seconds = context.steady() - began;
@@ -136,7 +159,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     pass: async (reasons) => {
       // Not before all of the host was seen once.
       const only = last === null ? null : concernedSites(reasons);
-      const { results } = await inTurn(() => pass(reasons, undefined, only));
+      const { results } = await inTurn(() => pass(reasons, undefined, { only }));
       // A container that was being created meanwhile may have been made from the old settings.
       const late = results.some(
         ({ step, outcome }) => step.kind === 'write-file' && outcome === 'done' && !step.file.isUnit,
@@ -155,7 +178,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     host,
     metrics,
     fleet: () => last?.fleet ?? null,
-    pass: createWholePass(pulls, (onLine) => inTurn(() => pass(['asked for'], onLine))),
+    pass: createWholePass({ pulls, works }, (onSaid, beside) => inTurn(() => pass(['asked for'], onSaid, { beside }))),
   });
   const api = createApi(routes);
   const socket = options.sockets[0];

@@ -85,17 +85,38 @@ const runnable = (members: readonly Member[], observed: ObservedState): ((name: 
   return canRun;
 };
 
+/** Finds all shared containers that a member needs, and those that these need. */
+const needsFinder = (members: readonly Member[]): ((member: Member) => string[]) => {
+  const known = new Map(members.map((member) => [member.name, member]));
+  const all = (names: readonly string[]): string[] =>
+    names.flatMap((name) => [name, ...all(known.get(name)?.needs ?? [])]);
+  return (member) => [...new Set(all(member.needs))];
+};
+
 /** What brings the units of a member that exists already into step with its container and its settings. */
-const runSteps = (member: Member, observed: ObservedState, canRun: (need: string) => boolean): Step[] => {
+const runSteps = (
+  member: Member,
+  observed: ObservedState,
+  canRun: (need: string) => boolean,
+  needs: readonly string[],
+): Step[] => {
   const { name } = member;
   const facade = observed.units.get(siteUnit(name));
   const steps: Step[] = [];
-  const start = (unit: string, why: string): void => void steps.push({ kind: 'start-unit', owner: name, unit, why });
+  const start = (unit: string, why: string): void =>
+    void steps.push({ kind: 'start-unit', owner: name, unit, why, needs });
   const restart = (unit: string, why: string): void =>
-    void steps.push({ kind: 'restart-unit', owner: name, unit, why });
+    void steps.push({ kind: 'restart-unit', owner: name, unit, why, needs });
   const byHand = startedByHand(member, observed);
   const isNew = !observed.opened.has(name);
-  if (isNew) steps.push({ kind: 'open', owner: name, unit: siteUnit(name), wants: member.wants });
+  if (isNew)
+    steps.push({
+      kind: 'open',
+      owner: name,
+      unit: siteUnit(name),
+      wants: member.wants,
+      slow: member.kind === 'service',
+    });
   // A new one can be up already: an admin opened it, or a pass died while it did.
   if (isNew && !isUp(facade) && !byHand) return steps;
   if (member.runtime === 'static') {
@@ -128,7 +149,8 @@ const runSteps = (member: Member, observed: ObservedState, canRun: (need: string
 
 /**
  * Takes away what nobody asks for any more, kind by kind: everything is stopped before anything is removed, and the folder by
- * which we know a name goes last.
+ * which we know a name goes last. First of all goes the mark that it was opened: a site that comes back while it is being stopped
+ * is a new one.
  */
 const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path: string) => string | null): Step[] => {
   const wanted = new Set<string>();
@@ -145,6 +167,13 @@ const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path
     return owner === null || desired.keep.has(owner) ? [] : [{ owner, path }];
   });
   const folders = gone.filter(({ owner, path }) => path === startDirectory(owner));
+  const marks = gone.filter(({ owner, path }) => path === openedMark(owner));
+  const removed = ({ owner, path }: { owner: string; path: string }): Step => ({
+    kind: 'remove-file',
+    owner,
+    path,
+    isUnit: isUnitPath(path),
+  });
   const units = new Map<string, string>();
   for (const { owner, path } of gone) {
     if (!alive.has(owner))
@@ -153,15 +182,14 @@ const removals = (desired: DesiredState, observed: ObservedState, ownerOf: (path
     else if (observed.files.has(path) && isUnitPath(path)) units.set(path.slice(paths.units.length + 1), owner);
   }
   return [
+    ...marks.map(removed),
     ...[...units]
       .filter(([unit]) => !isDown(observed.units.get(unit)))
       .map(([unit, owner]): Step => ({ kind: 'stop-unit', owner, unit })),
     ...observed.containers
       .filter(({ site }) => !contained.has(site) && !desired.keep.has(site))
       .map(({ site, name }): Step => ({ kind: 'remove-container', owner: site, container: name })),
-    ...gone
-      .filter(({ owner, path }) => path !== startDirectory(owner))
-      .map(({ owner, path }): Step => ({ kind: 'remove-file', owner, path, isUnit: isUnitPath(path) })),
+    ...gone.filter(({ owner, path }) => path !== startDirectory(owner) && path !== openedMark(owner)).map(removed),
     ...folders.map(({ owner }): Step => ({ kind: 'remove-run', owner })),
     ...folders.map(({ owner, path }): Step => ({ kind: 'remove-folder', owner, path })),
   ];
@@ -187,14 +215,22 @@ export const planChanges = (
   }
   for (const member of members) steps.push(...fileSteps(member, observed));
   const removed = removals(desired, observed, ownerOf);
-  const rewritten = steps.some((s) => s.kind === 'write-file' && s.file.isUnit && s.change === 'changed');
-  if (observed.unitsChanged || rewritten) steps.push({ kind: 'reload-units', owner: null });
-  for (const member of members) steps.push(...runSteps(member, observed, canRun));
+  const rewritten = steps.flatMap((s) =>
+    s.kind === 'write-file' && s.file.isUnit && s.change === 'changed' ? [s.owner] : [],
+  );
+  const reload = (owners: readonly string[]): void =>
+    void steps.push({ kind: 'reload-units', owner: null, owners: [...new Set(owners)] });
+  // What an earlier pass left is nobody's.
+  if (observed.unitsChanged) reload([]);
+  else if (rewritten.length > 0) reload(rewritten);
+  const needs = needsFinder(members);
+  for (const member of members) steps.push(...runSteps(member, observed, canRun, needs(member)));
   const { change, remove, shared } = observed.vhosts;
   const vhosts = change.length > 0 || remove.length > 0 || shared;
   if (vhosts) steps.push({ kind: 'install-vhosts', owner: null, change, remove, shared });
   if (vhosts || observed.webNeedsReload) steps.push({ kind: 'reload-web', owner: null });
   steps.push(...removed);
-  if (removed.some((s) => s.kind === 'remove-file' && s.isUnit)) steps.push({ kind: 'reload-units', owner: null });
+  const unitless = removed.flatMap((s) => (s.kind === 'remove-file' && s.isUnit ? [s.owner] : []));
+  if (unitless.length > 0) reload(unitless);
   return steps;
 };

@@ -2,17 +2,21 @@
 import type { DesiredFile, DesiredLink } from './desired.ts';
 import { runDirectory } from './names.ts';
 
+/**
+ * `owners` are those for whom a step is done that is nobody's own; none: for all. `needs` names the shared containers that come
+ * first, and those that these need. `slow`: systemd calls the unit started only when its container runs.
+ */
 export type Step =
   | { kind: 'make-placeholder'; owner: null }
   | { kind: 'install-certificate'; owner: string; from: string }
   | { kind: 'pull-image'; owners: readonly string[]; owner: null; image: string }
   | { kind: 'write-file'; owner: string; file: DesiredFile; change: 'new' | 'changed' }
   | { kind: 'write-link'; owner: string; link: DesiredLink }
-  | { kind: 'reload-units'; owner: null }
-  | { kind: 'open'; owner: string; unit: string; wants: DesiredLink }
-  | { kind: 'start-unit'; owner: string; unit: string; why: string }
+  | { kind: 'reload-units'; owners: readonly string[]; owner: null }
+  | { kind: 'open'; owner: string; unit: string; wants: DesiredLink; slow: boolean }
+  | { kind: 'start-unit'; owner: string; unit: string; why: string; needs: readonly string[] }
   | { kind: 'turn-switch'; owner: string; why: 'gone' | 'missing' }
-  | { kind: 'restart-unit'; owner: string; unit: string; why: string }
+  | { kind: 'restart-unit'; owner: string; unit: string; why: string; needs: readonly string[] }
   | { kind: 'install-vhosts'; owner: null; change: readonly string[]; remove: readonly string[]; shared: boolean }
   | { kind: 'reload-web'; owner: null }
   | { kind: 'stop-unit'; owner: string; unit: string }

@@ -49,7 +49,7 @@ const independent = new Set<Step['kind']>([
 ]);
 
 const ownersOf = (step: Step): readonly string[] =>
-  step.kind === 'pull-image' ? step.owners : step.owner === null ? [] : [step.owner];
+  'owners' in step ? step.owners : step.owner === null ? [] : [step.owner];
 
 /** Steps in groups that may run at once: neighbours of one independent kind. */
 const groups = (steps: readonly Step[]): Step[][] => {

@@ -3,18 +3,18 @@ import { appSocket, appUnit, httpSocket, openedMark, reloadMark, runDirectory, w
 import { messageOf } from '../errors.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
+import { type Beside, besideThePass } from './beside.ts';
 import type { certificateExecutors } from './certificates.ts';
-import type { Pulls } from './pulls.ts';
 
 /**
- * The executors of one pass; `vhosts` are the changes that its `install-vhosts` step stands for. With `pulls` images are
- * pulled beside the pass, else within it.
+ * The executors of one pass; `vhosts` are the changes that its `install-vhosts` step stands for. With `beside` what takes long
+ * goes on beside the pass, else within it.
  */
 export const createExecutors = (
   host: Host,
   vhosts: VhostChanges,
   onProgress: (line: string) => void,
-  pulls: Pulls | null,
+  beside: Beside | null,
   certificates: ReturnType<typeof certificateExecutors>,
 ): Executors => {
   let marking: Promise<unknown> | null = null;
@@ -25,12 +25,12 @@ export const createExecutors = (
   const markUnits = (): Promise<unknown> =>
     (marking ??= host.files.write({ path: reloadMark, text: '\n', mode: 0o644 }));
 
-  return {
+  const executors: Executors = {
     ...certificates,
     'pull-image': async ({ image, owners }) => {
       try {
-        if (pulls === null) return void (await host.containers.pull(image, onProgress));
-        pulls.begin(image);
+        if (beside === null) return void (await host.containers.pull(image, onProgress));
+        beside.pulls.begin(image);
         return { for: `image ${image}, which is being pulled` };
       } catch (error) {
         return new Map(owners.map((owner) => [owner, messageOf(error)]));
@@ -75,4 +75,5 @@ export const createExecutors = (
     'remove-run': ({ owner }) => host.files.removeTree(runDirectory(owner)),
     'remove-folder': ({ path }) => host.files.remove(path),
   };
+  return beside === null ? executors : besideThePass(executors, beside.works);
 };

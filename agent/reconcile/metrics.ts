@@ -10,12 +10,15 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { failedFile, wakesFile } from '../core/names.ts';
 import type { Files } from '../ports.ts';
 import { parseFailure, parseWakes, type SiteState } from '../switchboard/state.ts';
+import type { StepResult } from './apply.ts';
 import type { Report } from './reconcile.ts';
 import type { SiteStatus } from './status.ts';
 
 export interface Metrics {
   /** Counts a pass that came to its end, and its steps. */
   passed(report: Report, seconds: number): void;
+  /** Counts a step that went on beside the passes, and has ended. */
+  ended(result: StepResult): void;
   /** Counts a pass that could not be carried out at all. */
   passFailed(seconds: number): void;
   /** Everything as text, for the members of these statuses. */
@@ -113,6 +116,7 @@ export const createMetrics = (version: string, files: Pick<Files, 'read'>): Metr
       passSeconds.observe(seconds);
       for (const { step, outcome } of results) steps.inc({ kind: step.kind, outcome });
     },
+    ended: ({ step, outcome }) => steps.inc({ kind: step.kind, outcome }),
     passFailed: (seconds) => {
       passes.inc({ result: 'error' });
       passSeconds.observe(seconds);

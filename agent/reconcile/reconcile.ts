@@ -12,11 +12,11 @@ import { renderShared, vhostCandidate, type VhostCandidate } from '../core/vhost
 import { messageOf } from '../errors.ts';
 import type { Host, VhostChanges, VhostRefusal } from '../ports.ts';
 import { applyPlan, type ApplyOptions, type StepResult } from './apply.ts';
+import type { Beside } from './beside.ts';
 import { certificateExecutors, observeCertificates, sharedFacts } from './certificates.ts';
 import { createExecutors } from './execute.ts';
 import { createFleetReader, type Environment, type Fleet } from './fleet.ts';
 import { observe } from './observe.ts';
-import type { Pulls } from './pulls.ts';
 import { createReaders, type Reader } from './reader.ts';
 import { type FleetWithUploads, withUploads } from './uploads.ts';
 
@@ -33,14 +33,14 @@ export interface Reconciler {
   /** What a pass would do, without doing it. */
   plan(): Promise<{ fleet: Fleet; problems: readonly Problem[]; steps: readonly Step[] }>;
   /**
-   * With `pulls` images are pulled beside the pass, and the sites that wait for them are left for a later one. With `only` the
+   * With `beside` the pass only begins what takes long, and leaves the sites that wait for it for a later one. With `only` the
    * other sites are left as they are but for their vhosts: a change of one among thousands is served sooner. With `nothing` the
    * host is made what it would be if there were no files.
    */
   apply(
     options: ApplyOptions & {
       onProgress: (line: string) => void;
-      pulls?: Pulls;
+      beside?: Beside;
       only?: ReadonlySet<string> | null;
       nothing?: boolean;
     },
@@ -163,7 +163,7 @@ export const createReconciler = (
       );
       return { fleet, problems, steps: [...before, ...steps] };
     },
-    apply: async ({ onProgress, pulls, only = null, nothing = false, ...options }) => {
+    apply: async ({ onProgress, beside, only = null, nothing = false, ...options }) => {
       let readText = beginLook();
       let fleet = await read(readText);
       if (nothing) fleet = withoutMembers(fleet);
@@ -174,7 +174,7 @@ export const createReconciler = (
       }
       const inHand = certificateExecutors(host, fleet);
       const carryOut = (steps: readonly Step[], changes: VhostChanges, done: number): Promise<StepResult[]> =>
-        applyPlan(steps, createExecutors(host, changes, onProgress, pulls ?? null, inHand), {
+        applyPlan(steps, createExecutors(host, changes, onProgress, beside ?? null, inHand), {
           ...options,
           onStep: (step, index) => options.onStep?.(step, done + index),
         });

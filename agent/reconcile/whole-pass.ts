@@ -1,27 +1,60 @@
 /** The pass that somebody asked for and waits for: it ends when nothing waits any more, and gives failed pulls another chance. */
+import { describeStep } from '../core/step.ts';
 import type { StepResult } from './apply.ts';
-import type { Pulls } from './pulls.ts';
+import type { Beside } from './beside.ts';
 import type { Report } from './reconcile.ts';
+import type { Works } from './works.ts';
 
-/** `pass` runs one pass in its turn; other passes may run while this one waits. */
+/** What is said of a pass while it goes on. */
+export type Said = StepResult | { progress: string };
+
+/** Runs one pass in its turn; other passes may run between two of them. */
+export type Pass = (onSaid: (said: Said) => void, beside: Beside) => Promise<Report>;
+
+/**
+ * What is under way when it begins is waited for as well, and told: it may be for the very change that somebody asks about. Each
+ * step is begun once at most, so that one whose reason never goes away ends too.
+ */
 export const createWholePass =
-  (pulls: Pulls, pass: (onLine: (line: unknown) => void) => Promise<Report>) =>
-  async (onLine: (line: unknown) => void): Promise<Report> => {
-    const waits = (line: unknown): boolean =>
-      typeof line === 'object' && line !== null && 'outcome' in line && line.outcome === 'waiting';
+  ({ pulls, works }: Beside, pass: Pass) =>
+  async (onSaid: (said: Said) => void): Promise<Report> => {
+    const begun = new Set<string>();
+    const ended = new Map<string, StepResult>();
     const done: StepResult[] = [];
-    const deaf = pulls.listen((progress) => onLine({ progress }));
+    const tell = (result: StepResult): void => {
+      done.push(result);
+      onSaid(result);
+    };
+    const once: Works = {
+      ...works,
+      begin: (step, work) => {
+        const result = ended.get(describeStep(step));
+        if (result === undefined) return works.begin(step, () => (begun.add(describeStep(step)), work()));
+        if (result.outcome === 'failed') throw new Error(result.reason);
+      },
+    };
+    const deaf = [
+      pulls.listen((progress) => onSaid({ progress })),
+      works.listen((result) => {
+        if (begun.has(describeStep(result.step))) ended.set(describeStep(result.step), result);
+        tell(result);
+      }),
+    ];
     pulls.forgive();
     try {
       for (;;) {
-        const report = await pass((line) => {
-          if (!waits(line)) onLine(line);
-        });
-        done.push(...report.results.filter((result) => !waits(result)));
-        if (!report.results.some(waits)) return { ...report, results: done };
-        await pulls.settled();
+        const report = await pass(
+          (said) => {
+            if ('progress' in said) onSaid(said);
+            else if (said.outcome !== 'waiting' && !ended.has(describeStep(said.step))) tell(said);
+          },
+          { pulls, works: once },
+        );
+        const waits = report.results.some(({ outcome }) => outcome === 'waiting');
+        if (!waits && !works.any()) return { ...report, results: done };
+        await Promise.all([pulls.settled(), works.settled()]);
       }
     } finally {
-      deaf();
+      for (const end of deaf) end();
     }
   };

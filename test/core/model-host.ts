@@ -1,6 +1,6 @@
 /** A host as plans see it: small enough to be tried with thousands of states, true enough for the order of steps to matter. */
 import type { Member } from '../../agent/core/desired.ts';
-import { appUnit, paths, siteUnit, socketUnit, startDirectory } from '../../agent/core/names.ts';
+import { appUnit, openedMark, paths, siteUnit, socketUnit, startDirectory } from '../../agent/core/names.ts';
 import type { ObservedState } from '../../agent/core/plan.ts';
 import type { Step } from '../../agent/core/step.ts';
 
@@ -137,6 +137,7 @@ export const createModelHost = (): ModelHost => {
         if (!start(step.unit)) return false;
         host.links.set(step.wants.path, step.wants.target);
         host.opened.add(step.owner);
+        host.files.set(openedMark(step.owner), '');
         return true;
       case 'start-unit':
         return start(step.unit);
@@ -163,7 +164,7 @@ export const createModelHost = (): ModelHost => {
         if (step.isUnit) host.unitsChanged = true;
         host.files.delete(step.path);
         host.links.delete(step.path);
-        if (step.path.endsWith('/opened')) host.opened.delete(step.owner);
+        if (step.path === openedMark(step.owner)) host.opened.delete(step.owner);
         return true;
       case 'remove-run':
         return true;

@@ -155,6 +155,7 @@ t.test('a removed site: its vhost first, then everything is stopped, then everyt
   t.strictSame(said(host, rest), [
     'test vhosts, then remove a.example',
     'make nginx load the vhosts',
+    'remove start/a.example/opened',
     'stop a.example.service',
     'stop a.example.socket',
     'stop a.example-app.service',
@@ -169,6 +170,10 @@ t.test('a removed site: its vhost first, then everything is stopped, then everyt
     'remove start/a.example',
     'make systemd read changed units',
   ]);
+  const stopped = plan(host, rest).findIndex(({ kind }) => kind === 'remove-container');
+  const cut = hostWith(...rest, node('a.example'));
+  carryOut(cut, plan(host, rest).slice(0, stopped));
+  t.ok(said(cut, [...rest, node('a.example')]).includes('start and enable a.example.service'), 'it may come back');
   t.equal(carryOut(host, plan(host, rest)).size, 0);
   t.strictSame(said(host, rest), []);
   t.notOk(

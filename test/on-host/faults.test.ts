@@ -708,6 +708,120 @@ t.test('what is killed or taken away behind the back of systemd and the agent', 
   await back('its run directory removed, a pass and a restart');
 });
 
+t.test('a container that is slow to stop holds up its own site and nobody else', async (t) => {
+  const deaf = 'deaf.slow.test';
+  const slow = (version: number, idle = '10m'): string =>
+    program('', `DEAF = 1\nVERSION = v${version}`, idle).replace('stop_timeout = 1s', 'stop_timeout = 12s');
+  const answers = async (version: number): Promise<void> => {
+    const { status, text } = await http(deaf, { path: '/raw' });
+    t.equal(status, 200);
+    t.match(text, `"version":"v${version}"`, `${deaf} has what its file says last`);
+  };
+  const isStopping = async (): Promise<boolean> => (await on.unit(`${deaf}-app.service`)) === 'deactivating';
+  /** A site of somebody else comes, changes and goes while the slow one stops. */
+  const others = async (what: string): Promise<void> => {
+    const other = `${what}.beside.slow.test`;
+    const page = async (): Promise<string> => {
+      const { status, headers } = await http(other, { path: '/page.txt' });
+      return `${status} ${headers['x-version'] ?? ''}`;
+    };
+    for (const version of ['one', 'two']) {
+      await on.putSite(other, fixed('/srv/files', `[headers]\nX-Version = ${version}\n`));
+      const seconds = await until(`${other} is served`, async () => (await page()) === `200 ${version}`, 30);
+      t.ok(seconds < 3, `${what}: version ${version} of another site after ${seconds.toFixed(1)} s`);
+    }
+    await on.removeSite(other);
+    const gone = await until(`${other} is gone`, async () => !(await page()).startsWith('200'), 30);
+    t.ok(gone < 3, `${what}: another site gone after ${gone.toFixed(1)} s`);
+    t.ok(await isStopping(), `${what}: ${deaf} still stops`);
+  };
+
+  await sh('mkdir -p /srv/files; echo page >/srv/files/page.txt');
+  await on.putSite(deaf, slow(1, 'never'));
+  await applied();
+  await on.awake(deaf);
+  await answers(1);
+  const reloads = (): Promise<string> =>
+    sh('journalctl --quiet -u appfleet -o cat | grep -c "make nginx load" || true');
+
+  await on.putSite(deaf, slow(2, 'never'));
+  await until('it stops', isStopping, 5);
+  await others('restarting');
+  // Changed again while it restarts; who asks for a pass is answered when all of it has happened.
+  await on.putSite(deaf, slow(3, 'never'));
+  const asked = await on.apply();
+  t.equal(asked.code, 0, asked.stderr);
+  await answers(3);
+  t.ok(await nothingLeft(), 'and nothing is left to do');
+
+  const before = await reloads();
+  await on.removeSite(deaf);
+  await until('it stops', isStopping, 5);
+  t.equal((await http(deaf)).status, 404, 'a removed site is nobody at once');
+  t.equal(Number(await reloads()) - Number(before), 1, 'by one reload');
+  await others('removed');
+  // It comes back before it is gone.
+  await on.putSite(deaf, slow(4));
+  await applied();
+  t.equal(await on.unit(`${deaf}.service`), 'active', 'a site that comes back while it stops is open in the end');
+  await answers(4);
+
+  // Removed while it restarts, with the agent killed in between.
+  await on.putSite(deaf, slow(5));
+  await until('it restarts', isStopping, 5);
+  await on.removeSite(deaf);
+  await pause(1000);
+  await sh('systemctl kill --signal=KILL appfleet.service');
+  await until('all of it is gone', async () => (await traces('deaf.slow.test')).length === 0, 60);
+  await applied();
+  t.ok(await nothingLeft(), 'nothing is left to do');
+});
+
+t.test('a shared container that is slow to stop', async (t) => {
+  const user = 'user.slow.test';
+  const shared = (version: number): string => `[service]
+image = demo/node-app
+command = node ${folder}/app.cjs
+volumes = ${folder}:${folder}:ro
+stop_timeout = 8s
+ready = port:3000
+[env]
+PORT = 3000
+DEAF = 1
+VERSION = v${version}
+`;
+  await on.putService('slowdb', shared(1));
+  await on.putSite(user, program('needs = slowdb', 'VERSION = v1', 'never'));
+  await applied();
+  await on.awake(user);
+  try {
+    await on.putService('slowdb', shared(2));
+    await on.putSite(user, program('needs = slowdb', 'VERSION = v2', 'never'));
+    await until('it stops', async () => (await on.unit('slowdb-app.service')) === 'deactivating', 5);
+    await on.putSite('other.slow.test', fixed('/srv/files'));
+    const seconds = await until(
+      'another site is served',
+      async () => (await http('other.slow.test', { path: '/page.txt' })).status === 200,
+      30,
+    );
+    t.ok(seconds < 3, `another site is served after ${seconds.toFixed(1)} s`);
+    await applied();
+    t.match((await http(user, { path: '/raw' })).text, '"version":"v2"');
+    const [database = 0, site = 0] = (
+      await sh(
+        `docker inspect -f '{{.State.StartedAt}}' slowdb ${user} | while read -r at; do date -d "$at" +%s%N; done`,
+      )
+    )
+      .split('\n')
+      .map(Number);
+    t.ok(database < site, 'the shared container is up before the site that needs it');
+    t.ok(await nothingLeft(), 'nothing is left to do');
+  } finally {
+    await sh('rm -f /etc/appfleet/services/slowdb.ini');
+    await on.clear('.test');
+  }
+});
+
 t.test('never more than parallel_starts at the same time', async (t) => {
   const names = Array.from({ length: 12 }, (_, index) => `p${index}.many.test`);
   const shelf = '/srv/on-host-starts';

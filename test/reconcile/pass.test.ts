@@ -4,11 +4,17 @@ import { applyPlan, type ApplyOptions, type Executors, type StepResult } from '.
 import { createLoop } from '../../agent/reconcile/loop.ts';
 import { createFakeTimers } from '../net/fake-timers.ts';
 
-const startUnit = (owner: string, unit = `${owner}.socket`): Step => ({ kind: 'start-unit', owner, unit, why: 'so' });
+const startUnit = (owner: string, unit = `${owner}.socket`): Step => ({
+  kind: 'start-unit',
+  owner,
+  unit,
+  why: 'so',
+  needs: [],
+});
 const stopUnit = (owner: string): Step => ({ kind: 'stop-unit', owner, unit: `${owner}.service` });
 const removeFile = (owner: string, path: string): Step => ({ kind: 'remove-file', owner, path, isUnit: false });
 const pull = (...owners: string[]): Step => ({ kind: 'pull-image', owner: null, owners, image: 'x' });
-const reload: Step = { kind: 'reload-units', owner: null };
+const reload: Step = { kind: 'reload-units', owner: null, owners: [] };
 const vhosts: Step = { kind: 'install-vhosts', owner: null, change: ['a', 'b'], remove: [], shared: false };
 
 /** Executors that say what they do; each step ends when its turn in the event loop has come. */

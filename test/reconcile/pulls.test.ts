@@ -1,9 +1,9 @@
 import t from 'tap';
 import { describeStep } from '../../agent/core/step.ts';
-import type { StepResult } from '../../agent/reconcile/apply.ts';
 import { createPulls, type Pulls } from '../../agent/reconcile/pulls.ts';
 import { createReconciler, type Report } from '../../agent/reconcile/reconcile.ts';
-import { createWholePass } from '../../agent/reconcile/whole-pass.ts';
+import { createWholePass, type Said } from '../../agent/reconcile/whole-pass.ts';
+import { createWorks } from '../../agent/reconcile/works.ts';
 import { templates } from '../core/golden-cases.ts';
 import { createLivingHost } from './living-host.ts';
 
@@ -117,8 +117,15 @@ t.test('a slow registry holds up the site that waits for it, and nobody else', a
     () => undefined,
   );
   const reconciler = createReconciler(host, templates, () => 'x');
-  const pass = (onLine: (line: unknown) => void = () => undefined): Promise<Report> =>
-    reconciler.apply({ width: 8, clock: () => 0, onProgress: () => undefined, onResult: onLine, pulls });
+  const beside = {
+    pulls,
+    works: createWorks(
+      () => 0,
+      () => undefined,
+    ),
+  };
+  const pass = (onResult: (said: Said) => void = () => undefined): Promise<Report> =>
+    reconciler.apply({ width: 8, clock: () => 0, onProgress: () => undefined, onResult, beside });
   const first = await pass();
   t.strictSame(
     first.results.filter(({ outcome }) => outcome === 'failed' || outcome === 'skipped'),
@@ -127,9 +134,9 @@ t.test('a slow registry holds up the site that waits for it, and nobody else', a
   t.equal(host.active.get('www.example.org.service'), 'active');
   t.equal(host.active.get('slow.example.org.service'), undefined);
 
-  const lines: unknown[] = [];
+  const lines: Said[] = [];
   let ended: Report | null = null;
-  const whole = createWholePass(pulls, pass)((line) => void lines.push(line)).then((report) => (ended = report));
+  const whole = createWholePass(beside, pass)((line) => void lines.push(line)).then((report) => (ended = report));
   await turn();
   await turn();
   t.equal(ended, null, 'who asked for a pass waits for the image');
@@ -153,13 +160,17 @@ t.test('who asks for a pass learns that a pull failed', async (t) => {
   );
   const reconciler = createReconciler(host, templates, () => 'x');
   const said: string[] = [];
-  const whole = createWholePass(pulls, (onLine) =>
-    reconciler.apply({ width: 8, clock: () => 0, onProgress: () => undefined, onResult: onLine, pulls }),
+  const works = createWorks(
+    () => 0,
+    () => undefined,
+  );
+  const whole = createWholePass({ pulls, works }, (onResult, beside) =>
+    reconciler.apply({ width: 8, clock: () => 0, onProgress: () => undefined, onResult, beside }),
   );
   for (const round of [1, 2]) {
     said.length = 0;
     await whole((line) => {
-      if (isResult(line)) said.push(`${describeStep(line.step)}: ${line.outcome} ${line.reason ?? ''}`);
+      if ('step' in line) said.push(`${describeStep(line.step)}: ${line.outcome} ${line.reason ?? ''}`);
     });
     t.match(
       said.filter((line) => line.startsWith('pull')),
@@ -168,5 +179,3 @@ t.test('who asks for a pass learns that a pull failed', async (t) => {
     );
   }
 });
-
-const isResult = (line: unknown): line is StepResult => typeof line === 'object' && line !== null && 'step' in line;

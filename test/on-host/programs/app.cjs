@@ -76,9 +76,11 @@ const server = http.createServer({ requestTimeout: 0 }, (req, res) => {
 server.on('upgrade', websocket.echo);
 
 // START_AFTER=/path: not before this exists. START_MS=500: takes so long to start. EAT=150: takes so many MB first.
+// DEAF=1: does not end when it is asked to.
 // STARTS=/path: adds a line with the time when it begins to start (1) and when it is ready (-1).
 const fs = require('node:fs');
-const { START_AFTER, START_MS = 0, EAT = 0, STARTS } = process.env;
+const { START_AFTER, START_MS = 0, EAT = 0, STARTS, DEAF } = process.env;
+if (DEAF !== undefined) process.on('SIGTERM', () => undefined);
 const mark = (step) => STARTS === undefined || fs.appendFileSync(STARTS, `${Date.now()} ${step}\n`);
 const eaten = Array.from({ length: Number(EAT) }, () => Buffer.alloc(1024 * 1024, 1));
 const begin = () => {
