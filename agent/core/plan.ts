@@ -129,6 +129,10 @@ const runSteps = (
   if (member.kind === 'site' && isUp(facade) && isDown(observed.units.get(socketUnit(name))))
     if (isDown(observed.units.get(wakeUnit(name))))
       start(socketUnit(name), 'the site is open but nothing listens for it');
+  // Somebody started the socket of a closed site by hand, and perhaps a visitor came: it stays closed.
+  if (member.kind === 'site' && isDown(facade) && !byHand && !isNew)
+    for (const unit of [socketUnit(name), appUnit(name)])
+      if (isUp(observed.units.get(unit))) steps.push({ kind: 'stop-unit', owner: name, unit });
   if (observed.doorless.has(name)) restart(socketUnit(name), 'its socket file is gone');
   if (isDown(app) && observed.switchedOn.has(name)) steps.push({ kind: 'turn-switch', owner: name, why: 'gone' });
   if ((isDown(app) || app === 'active') && observed.switchless.has(name) && isUp(observed.units.get(socketUnit(name))))

@@ -293,8 +293,7 @@ t.test('a switch that is missing is made again', (t) => {
   t.strictSame(said(host, members), again, 'asleep');
   host.units.set(appUnit('a.example'), 'active');
   t.strictSame(said(host, members), again, 'awake');
-  host.units.set(socketUnit('a.example'), 'inactive');
-  host.units.set(siteUnit('a.example'), 'inactive');
+  host.close('a.example');
   t.strictSame(said(host, members), [], 'a closed site has none');
   t.end();
 });
@@ -385,6 +384,22 @@ t.test('a site that becomes static gives up its container; one that stops being 
   t.ok(said(host, [node('a.example')]).includes('start a.example.socket: the site is open but nothing listens for it'));
   host.close('a.example');
   t.strictSame(said(host, [fixed('a.example')]), [], 'a closed one stays closed');
+  t.end();
+});
+
+t.test('a closed site whose socket somebody starts by hand is closed again', (t) => {
+  const members = [node('a.example')];
+  const host = hostWith(...members);
+  host.close('a.example');
+  host.units.set('a.example.socket', 'active');
+  t.strictSame(said(host, members), ['stop a.example.socket']);
+  host.wake('a.example');
+  host.switchedOn.clear();
+  const steps = plan(host, members);
+  t.strictSame(steps.map(describeStep), ['stop a.example.socket', 'stop a.example-app.service']);
+  carryOut(host, steps);
+  t.strictSame(said(host, members), []);
+  t.equal(host.units.get('a.example.service'), 'inactive');
   t.end();
 });
 

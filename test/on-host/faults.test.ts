@@ -685,6 +685,18 @@ t.test('what is killed or taken away behind the back of systemd and the agent', 
   t.ok(seconds < 5, `its .socket stopped by hand: open again after ${seconds.toFixed(1)} s`);
   await back('its .socket stopped by hand');
 
+  await sh(`service ${name} stop; systemctl start ${name}.socket`);
+  const closed = await until(
+    'the agent closes it again',
+    async () => (await on.unit(`${name}.socket`)) === 'inactive',
+    10,
+  );
+  t.ok(closed < 3, `the .socket of a stopped site started by hand: closed again after ${closed.toFixed(1)} s`);
+  t.equal((await http(name)).status, 503, 'and nobody wakes it');
+  t.match(await on.status(name), { state: 'stopped', problem: null });
+  await sh(`service ${name} start`);
+  await back('opened again');
+
   const links: readonly (readonly [what: string, script: string])[] = [
     ['removed', `rm ${run}/http.sock`],
     ['dangling', `ln -sfn /run/appfleet/nobody ${run}/http.sock`],
