@@ -114,6 +114,8 @@ export interface VhostChanges {
 export interface WebServer {
   /** The installed nginx and what its admin configured. Throws AF_NGINX when there is none. */
   facts(): Promise<NginxFacts>;
+  /** Those of the TCP ports that nginx cannot have because another program listens on them, with its name and process. */
+  takenPorts(ports: readonly number[]): Promise<ReadonlyMap<number, string>>;
   /**
    * What has to change so that exactly the candidates are installed, except for the sites in `keep`. Leaves out what nginx refused
    * before, as long as nothing changed that could make it think again. Nothing on the host is changed.

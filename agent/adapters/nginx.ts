@@ -8,6 +8,7 @@ import type { Files, WebServer } from '../ports.ts';
 import { installChanges, namesIn, textOrNull } from './nginx-install.ts';
 import { createScan, type Installed } from './nginx-installed.ts';
 import { configuredDirectives, errorLog, fingerprint } from './nginx-main.ts';
+import { takenPorts } from './nginx-ports.ts';
 import { findMaster, type Process, reloadMaster } from './nginx-process.ts';
 import { createRefusals } from './nginx-refusals.ts';
 import { type Run, testMainPath } from './nginx-test.ts';
@@ -151,6 +152,10 @@ export const createNginx = (options: NginxOptions): WebServer => {
     return Promise.resolve(master === null || textOrNull(paths.loaded) !== recordFor(master));
   };
 
+  /** Ports of what is installed: where that is loaded, nginx has them. */
+  const installedPorts = (): number[] =>
+    [...(textOrNull(shared) ?? '').matchAll(/^\s*listen (?:\[::\]:)?(\d+)\b/gm)].map(([, port]) => Number(port));
+
   const reload: WebServer['reload'] = async () => {
     const master = findMaster(paths.pidFile);
     if (master === null) throw new AppFleetError('AF_NGINX', 'nginx does not run', { hint: 'systemctl start nginx' });
@@ -169,5 +174,11 @@ export const createNginx = (options: NginxOptions): WebServer => {
         .map(({ site, message }) => ({ site, message })),
     );
 
-  return { facts, compare, install, needsReload, reload, refusals: standing };
+  const portsTaken: WebServer['takenPorts'] = async (ports) => {
+    const has = (await needsReload()) ? [] : installedPorts();
+    const others = ports.filter((port) => !has.includes(port));
+    return others.length === 0 ? new Map() : takenPorts(others, findMaster(paths.pidFile));
+  };
+
+  return { facts, takenPorts: portsTaken, compare, install, needsReload, reload, refusals: standing };
 };

@@ -2,6 +2,7 @@ import picocolors from 'picocolors';
 import { describeProblem } from '../core/problem.ts';
 import type { SiteState } from '../switchboard/state.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
+import { withPorts } from '../reconcile/taken-ports.ts';
 import { readStatus, type SiteStatus } from '../reconcile/status.ts';
 import type { Context, ExitCode } from './context.ts';
 import { bytes, duration, since } from './duration.ts';
@@ -151,7 +152,7 @@ export const statusCommand = async (
   options: { json: boolean },
 ): Promise<ExitCode> => {
   const host = context.host();
-  const fleet = await createFleetReader(host.files)();
+  const fleet = await withPorts(await createFleetReader(host.files)(), host);
   const name = word === undefined ? undefined : resolveName(word, fleet);
   const statuses = await readStatus(host, fleet, name);
   const colours = picocolors.createColors(context.colours);

@@ -18,6 +18,7 @@ import { createExecutors } from './execute.ts';
 import { createFleetReader, type Environment, type Fleet } from './fleet.ts';
 import { observe } from './observe.ts';
 import { createReaders, type Reader } from './reader.ts';
+import { withPorts } from './taken-ports.ts';
 import { type FleetWithUploads, withUploads } from './uploads.ts';
 
 export interface Report {
@@ -147,7 +148,7 @@ export const createReconciler = (
   };
 
   const read = async (readText: Reader): Promise<FleetWithUploads> =>
-    withUploads(await readFleet(readText), host.certificates);
+    withUploads(await withPorts(await readFleet(readText), host), host.certificates);
 
   return {
     plan: async () => {

@@ -19,6 +19,8 @@ export interface FakeHost extends Host {
   docker: Map<string, ContainerState & { memory: number }>;
   images: Set<string>;
   refused: Map<string, string>;
+  /** Ports that other programs have, and which. */
+  taken: Map<number, string>;
   /** Whether nginx has something to load. */
   nginx: { stale: boolean };
   /** Seconds since the epoch. */
@@ -112,6 +114,7 @@ export const createFakeHost = (): FakeHost => {
     docker: new Map<string, ContainerState & { memory: number }>(),
     images: new Set<string>(),
     refused: new Map<string, string>(),
+    taken: new Map<number, string>(),
     nginx: { stale: false },
     clock: 1_800_000_000,
     brokenUnits: new Set<string>(),
@@ -176,6 +179,7 @@ export const createFakeHost = (): FakeHost => {
       .map((path) => path.slice(paths.vhosts.length + 1).replace(/\.conf$/, ''));
   host.web = {
     facts: () => Promise.resolve({ version: [1, 26, 3], ipv6: true, configured: new Set<string>() }),
+    takenPorts: (ports) => Promise.resolve(new Map([...state.taken].filter(([port]) => ports.includes(port)))),
     compare: (candidates, shared, keep) =>
       Promise.resolve({
         change: candidates.filter(({ site, text }) => state.disk.get(vhostPath(site)) !== text),

@@ -834,6 +834,54 @@ VERSION = v${version}
   }
 });
 
+t.test('a port that another program has', async (t) => {
+  const name = 'port.faults.test';
+  const settings = '/etc/appfleet/appfleet.ini';
+  const before = await on.host.read(settings);
+  const onPort = (port: number): Promise<string> =>
+    sh(
+      `curl -s -o /dev/null -w '%{http_code} %header{x-version}' -H 'Host: ${name}' http://127.0.0.1:${port}/page.txt || true`,
+    );
+  const put = (version: string): Promise<void> =>
+    on.putSite(name, fixed('/srv/files', `[headers]\nX-Version = ${version}\n`));
+  const program = `require('net').createServer().listen(8099, '127.0.0.1')`;
+  await sh('mkdir -p /srv/files; echo page >/srv/files/page.txt');
+  await put('one');
+  await applied();
+  try {
+    await sh(`systemd-run --quiet --unit=squatter --property=Type=exec /usr/lib/appfleet/node -e "${program}"`);
+    await until('the other program listens', async () => (await sh('ss -Hltn sport = 8099')) !== '', 10);
+    const pid = await sh('systemctl show -P MainPID squatter');
+    const says = `appfleet.ini: http_port: port 8099 belongs to node (process ${pid}): nginx stays on port 80`;
+    await on.host.write(settings, `${before}http_port = 8099\n`);
+    await put('two');
+    const { code, stderr } = await on.apply();
+    t.equal(code, 2, 'apply says that a file has a problem');
+    t.match(stderr, says, 'and which program has the port');
+    t.match(await on.host.run(['appfleet', 'status'], { allowFail: true }), { code: 1, stdout: says });
+    t.equal(await onPort(80), '200 two', 'sites stay on the port that they had, and change on');
+    await sh('systemctl restart appfleet');
+    t.match((await on.apply()).stderr, says, 'it is said again by an agent that was started again');
+    t.equal(await onPort(80), '200 two');
+    await sh('systemctl stop squatter');
+    await applied();
+    t.equal(await onPort(8099), '200 two', 'they move when the port is free');
+    t.equal(await onPort(80), '000');
+
+    // Nobody asks nginx for its port while it is down.
+    await sh('systemctl stop nginx');
+    await sh(`systemd-run --quiet --unit=squatter --property=Type=exec /usr/lib/appfleet/node -e "${program}"`);
+    await until('the other program listens', async () => (await sh('ss -Hltn sport = 8099')) !== '', 10);
+    t.match((await on.apply()).stderr, /port 8099 belongs to node \(process \d+\): nginx cannot listen on it/);
+  } finally {
+    await sh('systemctl stop squatter || true; systemctl reset-failed nginx || true');
+    await on.host.write(settings, before);
+    await sh('appfleet apply || true; systemctl start nginx');
+    await applied();
+  }
+  t.equal(await onPort(80), '200 two', 'and back');
+});
+
 t.test('never more than parallel_starts at the same time', async (t) => {
   const names = Array.from({ length: 12 }, (_, index) => `p${index}.many.test`);
   const shelf = '/srv/on-host-starts';
