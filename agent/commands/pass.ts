@@ -7,6 +7,7 @@ import type { ApplyOptions } from '../reconcile/apply.ts';
 import { type Outcome, outcomeOf, stepLine, type StepLine } from '../reconcile/outcome.ts';
 import { createReconciler } from '../reconcile/reconcile.ts';
 import type { Context } from './context.ts';
+import { isRunFolderLost, restoreRunFolder } from './run-folder.ts';
 import { newPassword } from './secret.ts';
 
 export type PassLine = StepLine | { progress: string };
@@ -38,6 +39,7 @@ export const passNow = async (
   onStep?: ApplyOptions['onStep'],
 ): Promise<Outcome> => {
   const release = await acquire();
+  if (await isRunFolderLost(context.host())) await restoreRunFolder(context.host());
   if (release === null) return throughAgent(onLine);
   try {
     const report = await createReconciler(context.host(), context.templates(), newPassword).apply({

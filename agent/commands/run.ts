@@ -9,7 +9,7 @@ import type { Log } from '../adapters/journal.ts';
 import { paths } from '../core/names.ts';
 import { describeStep } from '../core/step.ts';
 import { describeProblem } from '../core/problem.ts';
-import { messageOf } from '../errors.ts';
+import { AppFleetError, messageOf } from '../errors.ts';
 import { acquire } from '../net/lock.ts';
 import type { PassedSocket } from '../net/listen-fds.ts';
 import type { Notify } from '../net/notify.ts';
@@ -27,6 +27,7 @@ import { createIdleWatch } from '../switchboard/idle.ts';
 import type { Context, ExitCode } from './context.ts';
 import { watchHost } from './hints.ts';
 import { createRenewals } from './renewals.ts';
+import { isRunFolderLost, restoreRunFolder } from './run-folder.ts';
 import { newPassword } from './secret.ts';
 
 export interface RunOptions {
@@ -106,6 +107,11 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     onSaid: (said: Said) => void = () => undefined,
     { only = null, beside = { pulls, works } }: { only?: ReadonlySet<string> | null; beside?: Beside } = {},
   ): Promise<Report> => {
+    if (options.sockets.length > 0 && (await isRunFolderLost(host))) {
+      // Not awaited: systemd ends us for it.
+      void restoreRunFolder(host).catch(() => undefined);
+      throw new AppFleetError('AF_FILE', `${paths.run} was removed; the agent starts anew with it`);
+    }
     const began = context.steady();
     passBegan = began;
     try {

@@ -40,7 +40,7 @@ export interface ObservedState {
   unreachable: ReadonlySet<string>;
   /** Names that were opened once. */
   opened: ReadonlySet<string>;
-  /** Static sites that are marked as open for nginx. */
+  /** Static sites and shared containers that are marked as open, for nginx and for systemd. */
   marked: ReadonlySet<string>;
   /** Unit files changed and systemd has not read them again. */
   unitsChanged: boolean;
@@ -119,10 +119,9 @@ const runSteps = (
     });
   // A new one can be up already: an admin opened it, or a pass died while it did.
   if (isNew && !isUp(facade) && !byHand) return steps;
-  if (member.runtime === 'static') {
-    if (facade === 'active' && !observed.marked.has(name)) restart(siteUnit(name), 'it is not marked as open');
-    return steps;
-  }
+  if ((member.runtime === 'static' || member.kind === 'service') && facade === 'active' && !observed.marked.has(name))
+    steps.push({ kind: 'mark-open', owner: name });
+  if (member.runtime === 'static') return steps;
   const app = observed.units.get(appUnit(name));
   const container = observed.containers.find((c) => c.name === name);
 

@@ -16,6 +16,7 @@ export type Step =
   | { kind: 'open'; owner: string; unit: string; wants: DesiredLink; slow: boolean }
   | { kind: 'start-unit'; owner: string; unit: string; why: string; needs: readonly string[] }
   | { kind: 'turn-switch'; owner: string; why: 'gone' | 'missing' }
+  | { kind: 'mark-open'; owner: string }
   | { kind: 'restart-unit'; owner: string; unit: string; why: string; needs: readonly string[] }
   | { kind: 'install-vhosts'; owner: null; change: readonly string[]; remove: readonly string[]; shared: boolean }
   | { kind: 'reload-web'; owner: null }
@@ -51,6 +52,8 @@ export const describeStep = (step: Step): string => {
       return step.why === 'missing'
         ? `make the switch of ${step.owner} again: it is missing`
         : `turn the switch of ${step.owner} to its wake socket: its container is gone`;
+    case 'mark-open':
+      return `mark ${step.owner} as open: its mark is gone`;
     case 'restart-unit':
       return `restart ${step.unit}: ${step.why}`;
     case 'install-vhosts': {

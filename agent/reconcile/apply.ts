@@ -40,6 +40,7 @@ const independent = new Set<Step['kind']>([
   'write-link',
   'open',
   'start-unit',
+  'mark-open',
   'restart-unit',
   'stop-unit',
   'remove-container',

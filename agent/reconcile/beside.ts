@@ -32,6 +32,7 @@ export const besideThePass = (executors: Executors, works: Works): Executors => 
     'start-unit': begin(executors['start-unit']),
     'restart-unit': begin(executors['restart-unit']),
     'stop-unit': begin(executors['stop-unit']),
+    'mark-open': unlessBusy(executors['mark-open']),
     'turn-switch': unlessBusy(executors['turn-switch']),
     'remove-container': unlessBusy(executors['remove-container']),
     'remove-run': unlessBusy(executors['remove-run']),

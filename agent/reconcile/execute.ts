@@ -1,5 +1,15 @@
 /** How each kind of step is carried out on the host. */
-import { appSocket, appUnit, httpSocket, openedMark, reloadMark, runDirectory, wakeSocket } from '../core/names.ts';
+import {
+  appSocket,
+  appUnit,
+  httpSocket,
+  openedMark,
+  openMark,
+  reloadMark,
+  runDirectory,
+  siteUnit,
+  wakeSocket,
+} from '../core/names.ts';
 import { messageOf } from '../errors.ts';
 import type { Host, VhostChanges } from '../ports.ts';
 import type { Executors } from './apply.ts';
@@ -58,6 +68,11 @@ export const createExecutors = (
       if (app === undefined || app.active === 'inactive' || app.active === 'failed')
         await host.files.link(httpSocket(owner), wakeSocket(owner));
       else if (app.active === 'active') await host.files.link(httpSocket(owner), appSocket(owner));
+    },
+    'mark-open': async ({ owner }) => {
+      // It may have been closed since it was observed.
+      const [facade] = await host.units.list([siteUnit(owner)]);
+      if (facade?.active === 'active') await host.files.write({ path: openMark(owner), text: '', mode: 0o644 });
     },
     'restart-unit': ({ unit }) => host.units.tryRestart(unit),
     'install-vhosts': async () => {

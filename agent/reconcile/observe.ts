@@ -115,8 +115,8 @@ export const observe = async (
   for (const { name } of members) if ((await readText(openedMark(name))) !== null) opened.add(name);
 
   const marked = new Set<string>();
-  for (const { name, runtime } of members)
-    if (runtime === 'static' && (await readText(openMark(name))) !== null) marked.add(name);
+  for (const { name, kind, runtime } of members)
+    if ((runtime === 'static' || kind === 'service') && (await readText(openMark(name))) !== null) marked.add(name);
 
   const units = new Map<string, Active>();
   const switchedOn = new Set<string>();

@@ -75,7 +75,7 @@ export const createModelHost = (): ModelHost => {
     if (facade === '') return false;
     if (isUp(siteUnit(name))) return true;
     host.units.set(siteUnit(name), 'active');
-    if (launch(name, 'kind') === 'static') host.marked.add(name);
+    if (launch(name, 'kind') !== 'site') host.marked.add(name);
     if (facade.includes(`Wants=${socketUnit(name)}`)) host.units.set(socketUnit(name), 'active');
     // Wants=, and of a shared container `launch open`, start it; that it fails is not the facade's failure.
     if (facade.includes(`Wants=${appUnit(name)}`) || launch(name, 'start') === 'now') startApp(name);
@@ -144,6 +144,9 @@ export const createModelHost = (): ModelHost => {
       case 'turn-switch':
         host.switchedOn.delete(step.owner);
         host.switchless.delete(step.owner);
+        return true;
+      case 'mark-open':
+        host.marked.add(step.owner);
         return true;
       case 'restart-unit':
         return restart(step.unit);

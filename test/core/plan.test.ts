@@ -370,7 +370,7 @@ t.test('a site that becomes static gives up its container; one that stops being 
     'rewrite units/a.example.service',
     'remove run/a.example/failed',
     'make systemd read changed units',
-    'restart a.example.service: it is not marked as open',
+    'mark a.example as open: its mark is gone',
     'stop a.example-app.service',
     'stop a.example.socket',
     'remove container a.example',
@@ -462,6 +462,7 @@ const event = fc.tuple(
     'deaf',
     'failed',
     'prune',
+    'unmark',
   ),
   fc.constantFrom(...everybody),
 );
@@ -482,6 +483,7 @@ const happen = (host: ModelHost, what: string, name: string): void => {
   else if (what === 'stray' && host.opened.has(name)) host.switchedOn.add(name);
   else if (what === 'deaf' && host.units.has(socketUnit(name))) host.units.set(socketUnit(name), 'failed');
   else if (what === 'failed' && host.units.has(appUnit(name)) && !up) host.units.set(appUnit(name), 'failed');
+  else if (what === 'unmark') host.marked.delete(name);
   else if (what === 'prune' && container?.running === false) host.containers.delete(name);
 };
 

@@ -714,10 +714,70 @@ t.test('what is killed or taken away behind the back of systemd and the agent', 
       await back(`the switch ${what} while ${state}, after a pass`);
       t.ok(await nothingLeft(), `the switch ${what} while ${state}: nothing is left to do`);
     }
-  await sh(`rm -rf ${run}`);
+  for (const state of ['awake', 'asleep'] as const) {
+    if (state === 'awake') await back('before its run directory is removed');
+    else await on.sleepNow(name);
+    await sh(`rm -rf ${run}`);
+    await applied();
+    await back(`its run directory removed while ${state}, after a pass`);
+    t.ok(await nothingLeft(), `its run directory removed while ${state}: nothing is left to do`);
+  }
+});
+
+t.test('/run/appfleet is removed', async (t) => {
+  const sites = { awake: 'awake.run.test', asleep: 'asleep.run.test', stopped: 'stopped.run.test' };
+  const page = 'static.run.test';
+  const user = 'user.run.test';
+  await sh('mkdir -p /srv/files; echo page >/srv/files/page.txt');
+  await on.putService(
+    'rundb',
+    `[service]\nimage = demo/node-app\nready = port:3000\nstop_timeout = 1s\n[env]\nPORT = 3000\n`,
+  );
+  for (const name of Object.values(sites)) await on.putSite(name, program('', '', '10m'));
+  await on.putSite(user, program('needs = rundb', '', '10m'));
+  await on.putSite(page, fixed('/srv/files'));
   await applied();
-  await sh(`service ${name} restart`);
-  await back('its run directory removed, a pass and a restart');
+  try {
+    await sh(`service ${sites.stopped} stop`);
+    for (const who of ['appfleet apply', 'the agent', 'appfleet apply without an agent']) {
+      await on.sleepNow(sites.asleep);
+      for (const name of [sites.awake, user]) t.equal((await http(name)).status, 200);
+      const database = await sh("docker inspect -f '{{.State.StartedAt}}' rundb");
+      if (who.endsWith('without an agent')) await agent('stop');
+      await sh('rm -rf /run/appfleet');
+      if (who === 'the agent') await sh('systemctl kill --kill-whom=main --signal=HUP appfleet');
+      else await applied();
+      await until(
+        `${who}: all is served`,
+        async () => {
+          const all = [sites.awake, sites.asleep, user].map(async (name) => (await http(name)).status);
+          return (
+            (await Promise.all(all)).every((status) => status === 200) &&
+            (await http(page, { path: '/page.txt' })).status === 200 &&
+            (await nothingLeft())
+          );
+        },
+        20,
+      );
+      t.equal((await http(sites.stopped)).status, 503, `${who}: what was stopped still is`);
+      t.equal(await on.unit(`${sites.stopped}.socket`), 'inactive');
+      t.equal(await sh("stat -c '%a %U %G' /run/appfleet"), '750 root www-data', `${who}: nobody else may go there`);
+      t.equal(
+        await sh("docker inspect -f '{{.State.StartedAt}}' rundb"),
+        database,
+        `${who}: the shared container ran on`,
+      );
+      await sh('systemctl restart rundb-app');
+      t.equal((await http(user)).status, 200, `${who}: the shared container can be restarted`);
+      if (who.endsWith('without an agent')) await agent('start');
+      await applied();
+      t.match(await sh('curl -s --unix-socket /run/appfleet/agent.sock http://agent/v1/sites'), sites.awake);
+    }
+  } finally {
+    await agent('start');
+    await sh('rm -f /etc/appfleet/services/rundb.ini');
+    await on.clear('.test');
+  }
 });
 
 t.test('a container that is slow to stop holds up its own site and nobody else', async (t) => {
