@@ -44,6 +44,8 @@ export interface RunOptions {
 const quietSeconds = 0.03;
 const longestSeconds = 1.5;
 const secondLookSeconds = 1.5;
+/** When a thousand sites go one after the other: systemd reads its units again in each pass that removed some. */
+const manyEndSeconds = 5;
 /** How long a file may be missing while an editor replaces it. */
 const editorMilliseconds = 300;
 const longestIdleRound = 5;
@@ -66,11 +68,11 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   const metrics = createMetrics(context.version, host.files);
   const pulls = createPulls(host.containers, context.steady, (image) => loop.trigger(`${image} was pulled, or not`));
   pulls.listen((line) => log.info(line));
-  const works = createWorks(context.steady, ({ step, outcome }) => {
+  let laterPass: (() => void) | null = null;
+  const works = createWorks(context.steady, ({ step, outcome }, soon) => {
     const trigger = (): void => loop.trigger(`${describeStep(step)}: ${outcome}`);
-    // One that fails again and again must not keep us busy.
-    if (outcome === 'done') trigger();
-    else systemTimers.after(secondLookSeconds * 1000, trigger);
+    if (soon) trigger();
+    else laterPass ??= systemTimers.after(manyEndSeconds * 1000, () => ((laterPass = null), trigger()));
   });
   works.listen((result) => {
     logResult(result);

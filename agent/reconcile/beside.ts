@@ -1,4 +1,5 @@
 /** What a pass does not wait for, and what it leaves alone meanwhile. */
+import type { Step } from '../core/step.ts';
 import type { Executors } from './apply.ts';
 import type { Pulls } from './pulls.ts';
 import type { LongStep, Works } from './works.ts';
@@ -19,13 +20,13 @@ export const besideThePass = (executors: Executors, works: Works): Executors => 
     <S extends LongStep>(execute: (step: S) => ReturnType<Executors[S['kind']]>) =>
     (step: S) =>
       Promise.resolve(
-        works.of([step.owner, ...('needs' in step ? step.needs : [])]) ??
+        works.of([step.owner, ...('needs' in step ? step.needs : [])], step.kind) ??
           works.begin(step, async () => void (await execute(step))),
       );
   const unlessBusy =
-    <S extends { owner: string }, R>(execute: (step: S) => Promise<R>) =>
+    <S extends Step & { owner: string }, R>(execute: (step: S) => Promise<R>) =>
     async (step: S) =>
-      works.of([step.owner]) ?? execute(step);
+      works.of([step.owner], step.kind) ?? execute(step);
   return {
     ...executors,
     open: (step) => (step.slow ? begin(executors.open)(step) : unlessBusy(executors.open)(step)),

@@ -14,8 +14,8 @@ import type { StepResult, Waiting } from './apply.ts';
 export type LongStep = Extract<Step, { kind: 'open' | 'start-unit' | 'restart-unit' | 'stop-unit' }>;
 
 export interface Works {
-  /** What these owners are busy with; null: nothing. */
-  of(owners: readonly string[]): Waiting | null;
+  /** What these owners are busy with, which a step of this kind waits for; null: nothing. */
+  of(owners: readonly string[], kind: Step['kind']): Waiting | null;
   /** Begins a work for the step's owner, who must not be busy. Nothing is waited for when it needs not be done again; throws why it cannot. */
   begin(step: LongStep, work: () => Promise<void>): Waiting | void;
   /** Whether any is under way. */
@@ -31,9 +31,10 @@ const most = 32;
 
 /**
  * `ended` is called after each work that leaves something for another pass: after those that went well, and after a failure that
- * somebody waited for. `clock` gives seconds that nobody sets.
+ * somebody waited for. It need not be `soon` while there are others that end as well, and after a failure, which may come again.
+ * `clock` gives seconds that nobody sets.
  */
-export const createWorks = (clock: () => number, ended: (result: StepResult) => void): Works => {
+export const createWorks = (clock: () => number, ended: (result: StepResult, soon: boolean) => void): Works => {
   const limit = createLimit(most);
   const running = new Map<string, { step: LongStep; awaited: boolean; end: Promise<void> }>();
   const listeners = new Set<(result: StepResult) => void>();
@@ -53,15 +54,16 @@ export const createWorks = (clock: () => number, ended: (result: StepResult) => 
       ...failure,
     };
     for (const listener of [...listeners]) listener(result);
-    if (failure === null || awaited) ended(result);
+    if (failure === null || awaited) ended(result, failure === null && (awaited || running.size === 0));
   };
 
   return {
-    of: (owners) => {
+    of: (owners, kind) => {
       for (const owner of owners) {
         const work = running.get(owner);
         if (work === undefined) continue;
-        work.awaited = true;
+        // Those who go have several units to stop, and nobody waits for that.
+        work.awaited ||= kind !== 'stop-unit' || work.step.kind !== 'stop-unit';
         return { for: describeStep(work.step) };
       }
       return null;

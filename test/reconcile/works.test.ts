@@ -288,3 +288,31 @@ t.test('no more than half of the jobs that the bus bears, all in the end', async
   }
   t.equal(most, 32);
 });
+
+t.test('another pass is wanted soon by those who wait, else when the last has ended', async (t) => {
+  const said: string[] = [];
+  const ends = new Map<string, (error?: Error) => void>();
+  const works = createWorks(
+    () => 0,
+    ({ step }, soon) => void said.push(`${step.owner ?? ''} ${soon ? 'soon' : 'later'}`),
+  );
+  const begin = (owner: string): void => {
+    works.begin(
+      { kind: 'stop-unit', owner, unit: `${owner}.service` },
+      () => new Promise((resolve, reject) => void ends.set(owner, (e) => (e === undefined ? resolve() : reject(e)))),
+    );
+  };
+  const end = async (owner: string, error?: Error): Promise<void> => {
+    ends.get(owner)?.(error);
+    await turns(3);
+  };
+  for (const owner of ['plain', 'again', 'awaited', 'broken', 'last']) begin(owner);
+  works.of(['again'], 'stop-unit');
+  works.of(['awaited'], 'open');
+  works.of(['broken'], 'open');
+  await turns(3);
+  for (const owner of ['plain', 'again', 'awaited']) await end(owner);
+  await end('broken', new Error('it does not end'));
+  await end('last');
+  t.strictSame(said, ['plain later', 'again later', 'awaited soon', 'broken later', 'last soon']);
+});
