@@ -200,15 +200,15 @@ t.test('the table', async (t) => {
   t.equal(
     `\n${context.take()}\n`,
     `
-SITE                  STATE       SINCE  RUNTIME  LAST REQUEST  MEMORY  RESTARTS  PROBLEM
-asleep.example.org    ○ asleep           node              2 h
-awake.example.org     ● awake     3 min  node              3 s   43 MB         2
-failed.example.org    ✗ failed     59 s  node                                     the container exited with code 3 after 0 s
-sleeping.example.org  ◑ sleeping    1 s  node
-static.example.org    ● served      3 d  static
-stopped.example.org   ■ stopped          node
-waking.example.org    ◐ waking      0 s  node
-mysql                 ● awake       1 h  shared
+SITE                  STATE            SINCE  RUNTIME  LAST REQUEST  MEMORY  RESTARTS  PROBLEM
+asleep.example.org    ○ asleep                node              2 h
+awake.example.org     ● awake     3 min 20 s  node              3 s   43 MB         2
+failed.example.org    ✗ failed          59 s  node                                     the container exited with code 3 after 0 s
+sleeping.example.org  ◑ sleeping         1 s  node
+static.example.org    ● served           3 d  static
+stopped.example.org   ■ stopped               node
+waking.example.org    ◐ waking           0 s  node
+mysql                 ● awake            1 h  shared
 
 7 sites: 1 awake, 1 served, 1 asleep, 1 waking, 1 sleeping, 1 stopped, 1 failed; 1 shared container: 1 awake
 `,
@@ -219,10 +219,10 @@ mysql                 ● awake       1 h  shared
   t.equal(
     `\n${narrow.out.slice(0, 5).join('\n')}\n`,
     `
-SITE                  STATE       SINCE  RUNTIME
-asleep.example.org    ○ asleep           node
-awake.example.org     ● awake     3 min  node
-failed.example.org    ✗ failed     59 s  node
+SITE                  STATE            SINCE  RUNTIME
+asleep.example.org    ○ asleep                node
+awake.example.org     ● awake     3 min 20 s  node
+failed.example.org    ✗ failed          59 s  node
     the container exited with code 3 after 0 s
 `,
     'a narrow terminal loses columns, not names or problems',
@@ -248,7 +248,7 @@ t.test('one member', async (t) => {
   t.equal(
     `\n${context.take()}\n`,
     `
-awake.example.org  ● awake since 3 min (2027-01-15T07:56:40.000Z)
+awake.example.org  ● awake since 3 min 20 s (2027-01-15T07:56:40.000Z)
   file          /etc/appfleet/sites/awake.example.org.ini
   aliases       www.awake.example.org
   runtime       node, node:20
@@ -305,17 +305,22 @@ t.test('columns give way in order', (t) => {
 });
 
 t.test('quantities as people say them', (t) => {
-  t.same([0, 0.9, 59.9, 60, 3599, 3600, 47 * 3600, 48 * 3600, -5].map(duration), [
-    '0 s',
-    '0 s',
-    '59 s',
-    '1 min',
-    '59 min',
-    '1 h',
-    '47 h',
-    '2 d',
-    '0 s',
-  ]);
+  const cases: Readonly<Record<string, readonly number[]>> = {
+    '0 s': [0, 0.9, -5],
+    '59 s': [59.9],
+    '1 min': [60],
+    '1 min 30 s': [90],
+    '9 min 59 s': [599],
+    '10 min': [600, 659],
+    '59 min': [3599],
+    '1 h': [3600, 3659],
+    '1 h 17 min': [77 * 60],
+    '23 h': [86_399],
+    '1 d': [86_400],
+    '1 d 23 h': [47 * 3600],
+    '12 d': [12.9 * 86_400],
+  };
+  for (const [text, all] of Object.entries(cases)) for (const seconds of all) t.equal(duration(seconds), text);
   t.same([null, 0, 999, 43e6, 1.25e9].map(bytes), ['', '0 KB', '1 KB', '43 MB', '1.3 GB']);
   t.end();
 });
