@@ -1,6 +1,6 @@
 import { appUnit, siteUnit } from '../core/names.ts';
 import type { ActiveState } from '../ports.ts';
-import { createFleetReader } from '../reconcile/fleet.ts';
+import { createFleetReader, type Fleet } from '../reconcile/fleet.ts';
 import { putToSleep } from '../switchboard/sleep.ts';
 import type { Context, ExitCode } from './context.ts';
 import { resolveName } from './resolve.ts';
@@ -32,36 +32,53 @@ export const wakeCommand = async (context: Context, word: string): Promise<ExitC
   return 0;
 };
 
-/** `appfleet sleep SITE`: puts it to sleep now if nobody uses it. Exit code 0: it sleeps, 1: it stays awake, or is stopped. */
+const isUp = (app: ActiveState | undefined): boolean => app !== undefined && app !== 'inactive' && app !== 'failed';
+
+/** Stopping a shared container would stop those that need it, with all that they are doing. */
+const usersOf = (name: string, { sites, services }: Fleet, units: ReadonlyMap<string, ActiveState>): string[] =>
+  [...sites, ...services]
+    .filter((user) => user.container?.needs.includes(name) === true && isUp(units.get(appUnit(user.name))))
+    .map((user) => user.name);
+
+/**
+ * `appfleet sleep SITE`: puts it to sleep now if nobody uses it. Exit code 0: it sleeps, 1: it stays awake, or is stopped.
+ */
 export const sleepCommand = async (context: Context, word: string): Promise<ExitCode> => {
   const host = context.host();
   const fleet = await createFleetReader(host.files)();
   const name = resolveName(word, fleet);
-  const site = fleet.sites.find((one) => one.name === name);
-  const service = fleet.services.find((one) => one.name === name);
-  if (service !== undefined) {
-    await host.units.stop(appUnit(name));
-    context.print(`${name} is asleep`);
-    return 0;
-  }
-  if (site === undefined) return unknownName(context, name, fleet);
-  if (site.container === null) {
+  const member = [...fleet.sites, ...fleet.services].find((one) => one.name === name);
+  if (member === undefined) return unknownName(context, name, fleet);
+  if (member.container === null) {
     context.print(`${name} is static: it has nothing that could sleep.`);
     return 0;
   }
-  const units = new Map(
-    (await host.units.list([siteUnit(name), appUnit(name)])).map((unit) => [unit.name, unit.active]),
-  );
+  const units = new Map((await host.units.list(['*.service'])).map((unit) => [unit.name, unit.active]));
+  const stays = (because: string): ExitCode => {
+    context.complain(`${name} was not put to sleep: ${because}`);
+    return 1;
+  };
   if (isStopped(units.get(siteUnit(name)))) {
     context.complain(`${name} is stopped; start it with: service ${name} start`);
     return 1;
   }
-  if (['inactive', 'failed', undefined].includes(units.get(appUnit(name)))) {
+  if (member.idleSeconds === 'never')
+    return stays(`idle is never (${member.file}), so it would be started again; to stop it: service ${name} stop`);
+  if (!isUp(units.get(appUnit(name)))) {
     context.print(`${name} is asleep`);
     return 0;
   }
-  const outcome = await putToSleep(host, name);
-  if (outcome.asleep) context.print(`${name} is asleep`);
-  else context.complain(`${name} was not put to sleep: ${outcome.because}`);
-  return outcome.asleep ? 0 : 1;
+  if (fleet.services.some((service) => service.name === name)) {
+    const users = usersOf(name, fleet, units);
+    if (users.length > 0)
+      return stays(
+        `${users.join(', ')} ${users.length === 1 ? 'is' : 'are'} awake and need${users.length === 1 ? 's' : ''} it`,
+      );
+    await host.units.stop(appUnit(name));
+  } else {
+    const outcome = await putToSleep(host, name);
+    if (!outcome.asleep) return stays(outcome.because);
+  }
+  context.print(`${name} is asleep`);
+  return 0;
 };

@@ -70,3 +70,36 @@ t.test('an alias and the name of a unit are as good as the domain', async (t) =>
     t.equal(context.take(), `${app} is asleep`);
   }
 });
+
+t.test('what may not sleep is left awake, and the reason is said', async (t) => {
+  const { host, context } = hostWith('active', 'active');
+  host.disk.set('/etc/appfleet/services/mysql.ini', '[service]\nimage = mariadb:11\n');
+  host.disk.set('/etc/appfleet/services/cache.ini', '[service]\nimage = redis:7\nidle = 1h\n');
+  for (const name of ['mysql', 'cache'])
+    host.active.set(`${name}.service`, 'active').set(`${name}-app.service`, 'active');
+  const site = '[site]\nruntime = node\nimage = demo/node-app\nneeds = cache\n';
+  host.disk.set(`/etc/appfleet/sites/${app}.ini`, site);
+  host.disk.set('/etc/appfleet/sites/always.example.org.ini', `${site}idle = never\n`);
+  host.active.set('always.example.org.service', 'active').set('always.example.org-app.service', 'active');
+
+  const stays = async (name: string, because: string): Promise<void> => {
+    t.equal(await sleepCommand(context, name), 1, name);
+    t.equal(context.take(), `! ${name} was not put to sleep: ${because}`);
+    t.equal(host.active.get(`${name}-app.service`), 'active');
+  };
+  const never = (name: string, folder: string): string =>
+    `idle is never (/etc/appfleet/${folder}/${name}.ini), so it would be started again; to stop it: service ${name} stop`;
+  await stays('mysql', never('mysql', 'services'));
+  await stays('always.example.org', never('always.example.org', 'sites'));
+  await stays('cache', `always.example.org, ${app} are awake and need it`);
+  host.active.set('always.example.org-app.service', 'inactive');
+  await stays('cache', `${app} is awake and needs it`);
+  host.active.set(`${app}-app.service`, 'inactive');
+  t.equal(await sleepCommand(context, 'cache'), 0);
+  t.equal(context.take(), 'cache is asleep');
+  t.equal(host.active.get('cache-app.service'), 'inactive');
+
+  host.active.set('cache.service', 'inactive');
+  t.equal(await sleepCommand(context, 'cache'), 1, 'a stopped one is no sleeping one');
+  t.equal(context.take(), '! cache is stopped; start it with: service cache start');
+});
