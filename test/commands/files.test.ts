@@ -186,8 +186,9 @@ t.test('logs', async (t) => {
   const { context } = fleet();
   const ran: string[] = [];
   const logs = (word: string, follow = false, lines: number | null = null, code = 0): Promise<number> =>
-    logsCommand(context, word, { follow, lines }, (argv) => {
+    logsCommand(context, word, { follow, lines }, (argv, hear) => {
       ran.push(argv.join(' '));
+      if (word === 'removed.org') hear?.('Started removed.org.service.\n');
       return Promise.resolve(code);
     });
   t.equal(await logs('www.example.org', true, 20), 0);
@@ -200,7 +201,11 @@ t.test('logs', async (t) => {
   t.equal(ran.pop(), 'journalctl --no-hostname --unit mysql.service --unit mysql-app.service');
   t.equal(await logs('removed.org'), 0);
   t.match(context.take(), 'there is no site removed.org now');
-  ran.pop();
+  t.match(ran.pop(), /^journalctl --no-hostname --unit removed.org.service /);
+  t.match(ran.pop(), /^journalctl --quiet --output cat --lines 1 --unit removed.org.service /);
+  t.equal(await logs('exampel.org', true), 2, 'a name that the journal does not know either');
+  t.equal(context.take(), '! there is no site exampel.org; did you mean example.org?');
+  t.match(ran.pop(), /^journalctl --quiet /, 'nothing is followed that never comes');
   t.equal(await logs('--output=cat'), 2);
   t.same(ran, [], 'a word that is no name reaches nobody');
 });
