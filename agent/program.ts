@@ -10,7 +10,7 @@ import { checkCommand } from './commands/check.ts';
 import { completionCommand } from './commands/completion.ts';
 import type { Context, ExitCode } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
-import { helpCommand, schemaCommand } from './commands/help.ts';
+import { helpCommand, isTopic, noHelp, schemaCommand } from './commands/help.ts';
 import { logsCommand } from './commands/logs.ts';
 import { planCommand } from './commands/plan.ts';
 import { retireCommand } from './commands/retire.ts';
@@ -51,6 +51,8 @@ export const createProgram = (
   let code: ExitCode = 0;
   const program = new Command('appfleet')
     .description('Sites that sleep until somebody asks for them')
+    .version(context.version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain a command')
     .exitOverride()
     .showHelpAfterError('(appfleet --help shows the commands)')
     .configureOutput({
@@ -120,12 +122,15 @@ export const createProgram = (
     .description('as a JSON schema')
     .action(() => done(schemaCommand(context)));
   program.helpCommand(false);
-  command('help [topic]', 'explain the keys of a file: site, service or settings')
-    .option('--json', 'as JSON', false)
-    .action((topic: string | undefined, options: { json: boolean }) => {
-      if (topic === undefined) return program.outputHelp();
-      const named = program.commands.find((one) => one.name() === topic);
-      return named !== undefined && topic !== 'site' ? named.outputHelp() : done(helpCommand(context, topic, options));
+  command('help [topic...]', 'explain a command, or the keys of a file: site, service or settings')
+    .option('--json', 'the keys as a JSON schema', false)
+    .action((topic: string[], options: { json: boolean }) => {
+      const [first, ...others] = topic;
+      if (first === undefined) return program.outputHelp();
+      // `site` is a kind of file and a command: the file is what people ask about.
+      if (others.length === 0 && isTopic(first)) return done(helpCommand(context, first, options));
+      const named = commandOf(program, topic);
+      return named === null ? done(noHelp(context, topic.join(' '), namesOf(program))) : named.outputHelp();
     });
   command('completion <shell>', 'print the completion script for bash or fish').action((shell: string) =>
     done(completionCommand(context, shell)),
@@ -146,6 +151,13 @@ export const createProgram = (
     }
   };
 };
+
+const commandOf = (program: Command, words: readonly string[]): Command | null =>
+  words.reduce<Command | null>((found, word) => found?.commands.find((one) => one.name() === word) ?? null, program);
+
+/** Names of commands, those of their parts after theirs. */
+const namesOf = (program: Command): string[] =>
+  program.commands.flatMap((one) => [one.name(), ...one.commands.map((part) => `${one.name()} ${part.name()}`)]);
 
 const wholeNumber = (text: string): number => {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number is wanted');

@@ -18,42 +18,42 @@ _appfleet() {
         [[ $word == -* ]] && continue
         case $path in
         '') path=$word ;;
-        site | config) path="$path $word" ;;
+        site | cert | config) path="$path $word" ;;
         esac
     done
     COMPREPLY=()
     case $path in
     '')
-        words="status plan apply wake sleep check logs doctor site cert config help retire manual version"
+        words="--help --version status plan apply wake sleep check logs doctor site cert config help retire manual version"
         ;;
     'status')
-        words="--json $(_appfleet_names sites services)"
+        words="--json --help $(_appfleet_names sites services)"
         ;;
     'plan')
-        words="--json"
+        words="--json --help"
         ;;
     'apply')
-        words="--json"
+        words="--json --help"
         ;;
     'wake')
-        words="$(_appfleet_names sites services)"
+        words="--help $(_appfleet_names sites services)"
         ;;
     'sleep')
-        words="$(_appfleet_names sites services)"
+        words="--help $(_appfleet_names sites services)"
         ;;
     'check')
         files=yes
-        words="--json"
+        words="--json --help"
         ;;
     'logs')
         [[ $before == --lines ]] && { COMPREPLY=(); return; }
-        words="--follow --lines $(_appfleet_names sites services)"
+        words="--follow --lines --help $(_appfleet_names sites services)"
         ;;
     'doctor')
-        words="--json --wake $(_appfleet_names sites services)"
+        words="--json --wake --help $(_appfleet_names sites services)"
         ;;
     'site')
-        words="create remove"
+        words="--help create remove"
         ;;
     'site create')
         [[ $before == --runtime ]] && { COMPREPLY=($(compgen -W 'php-fpm node container static' -- "$current")); return; }
@@ -66,52 +66,52 @@ _appfleet() {
         [[ $before == --idle ]] && { COMPREPLY=(); return; }
         [[ $before == --needs ]] && { COMPREPLY=(); return; }
         [[ $before == --memory ]] && { COMPREPLY=(); return; }
-        words="--runtime --image --command --port --root --index --aliases --idle --needs --memory"
+        words="--runtime --image --command --port --root --index --aliases --idle --needs --memory --help"
         ;;
     'site remove')
-        words="--yes $(_appfleet_names sites)"
+        words="--yes --help $(_appfleet_names sites)"
         ;;
     'cert')
-        words="list renew issue revoke import account"
+        words="--help list renew issue revoke import account"
         ;;
     'cert list')
         [[ $before == --expiring ]] && { COMPREPLY=(); return; }
-        words="--json --expiring $(_appfleet_names sites)"
+        words="--json --expiring --help $(_appfleet_names sites)"
         ;;
     'cert renew')
-        words="--json --dry-run --force $(_appfleet_names sites)"
+        words="--json --dry-run --force --help $(_appfleet_names sites)"
         ;;
     'cert issue')
-        words="--json --dry-run --force $(_appfleet_names sites)"
+        words="--json --dry-run --force --help $(_appfleet_names sites)"
         ;;
     'cert revoke')
         [[ $before == --reason ]] && { COMPREPLY=($(compgen -W 'unspecified key-compromise affiliation-changed superseded cessation-of-operation' -- "$current")); return; }
-        words="--reason --yes $(_appfleet_names sites)"
+        words="--reason --yes --help $(_appfleet_names sites)"
         ;;
     'cert import')
         files=yes
-        words="--json --dry-run"
+        words="--json --dry-run --help"
         ;;
     'cert account')
-        words="--json --update --rollover --deactivate"
+        words="--json --update --rollover --deactivate --help"
         ;;
     'config')
-        words="schema"
+        words="--help schema"
         ;;
     'config schema')
-        words=""
+        words="--help"
         ;;
     'help')
-        words="--json site service settings"
+        words="--json --help site service settings status plan apply wake sleep check logs doctor cert config help retire manual version"
         ;;
     'retire')
-        words="--yes"
+        words="--yes --help"
         ;;
     'manual')
-        words="appfleet appfleet-site"
+        words="--help appfleet appfleet-site"
         ;;
     'version')
-        words=""
+        words="--help"
         ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))

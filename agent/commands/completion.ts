@@ -1,12 +1,12 @@
 /** What a shell can complete: units/completion.* are made from this table, and a test compares it with the command line itself. */
-import { runtimes } from '../core/keys.ts';
+import { fileKinds, runtimes } from '../core/keys.ts';
 import { paths } from '../core/names.ts';
 import { revocationReasons } from './cert-account.ts';
 import type { Context, ExitCode } from './context.ts';
 import { createKeys } from './site.ts';
 
 /** What may stand after a command. */
-type Argument = 'site' | 'member' | 'file' | readonly string[];
+type Argument = 'site' | 'member' | 'file' | 'topic' | readonly string[];
 
 export interface CompletedCommand {
   words: string;
@@ -68,25 +68,35 @@ export const completedCommands: readonly CompletedCommand[] = [
   },
   { words: 'config', help: 'what the files may hold', argument: ['schema'] },
   { words: 'config schema', help: 'as a JSON schema' },
-  { words: 'help', help: 'explain the keys of a file', argument: ['site', 'service', 'settings'], options: json },
+  { words: 'help', help: 'explain a command, or the keys of a file', argument: 'topic', options: json },
   { words: 'retire', help: 'take away what was made here', options: { yes: 'flag' } },
   { words: 'manual', help: 'print a manual page', argument: ['appfleet', 'appfleet-site'] },
   { words: 'version', help: 'the version' },
 ];
 
 const tops = completedCommands.filter(({ words }) => !words.includes(' '));
+/** Commands that are completed by a second word. */
+const groups = tops
+  .map(({ words }) => words)
+  .filter((top) => completedCommands.some(({ words }) => words.startsWith(`${top} `)));
 const optionsOf = ({ options = {} }: CompletedCommand): [string, 'flag' | 'value' | readonly string[]][] =>
   Object.entries(options);
 
+/** What `appfleet help` explains: commands, and kinds of files. */
+const topics = [...new Set([...Object.keys(fileKinds), ...tops.map(({ words }) => words)])].join(' ');
+
 const bashWords = (argument: Argument | undefined): string => {
   if (argument === undefined || argument === 'file') return '';
+  if (argument === 'topic') return topics;
   if (argument === 'site') return '$(_appfleet_names sites)';
   return argument === 'member' ? '$(_appfleet_names sites services)' : argument.join(' ');
 };
 
 const bashCase = (command: CompletedCommand): string[] => {
   const options = optionsOf(command);
-  const words = [...options.map(([name]) => `--${name}`), bashWords(command.argument)].filter((word) => word !== '');
+  const words = [...options.map(([name]) => `--${name}`), '--help', bashWords(command.argument)].filter(
+    (word) => word !== '',
+  );
   const values = options.filter(([, value]) => value !== 'flag');
   return [
     `    '${command.words}')`,
@@ -121,13 +131,13 @@ _appfleet() {
         [[ $word == -* ]] && continue
         case $path in
         '') path=$word ;;
-        site | config) path="$path $word" ;;
+        ${groups.join(' | ')}) path="$path $word" ;;
         esac
     done
     COMPREPLY=()
     case $path in
     '')
-        words="${tops.map(({ words }) => words).join(' ')}"
+        words="--help --version ${tops.map(({ words }) => words).join(' ')}"
         ;;
 ${completedCommands.flatMap(bashCase).join('\n')}
     esac
@@ -144,6 +154,7 @@ complete -F _appfleet appfleet
 const fishArgument = (argument: Argument | undefined): string => {
   if (argument === undefined) return '';
   if (argument === 'file') return ' -F';
+  if (argument === 'topic') return ` -a '${topics}'`;
   if (argument === 'site') return " -a '(__appfleet_names sites)'";
   return argument === 'member' ? " -a '(__appfleet_names sites services)'" : ` -a '${argument.join(' ')}'`;
 };
@@ -174,11 +185,13 @@ function __appfleet_at
     set -l words (string match --invert -- '-*' (commandline -opc))
     set -e words[1]
     set -l path $words[1]
-    contains -- "$path" site config; and set path $words[1..2]
+    contains -- "$path" ${groups.join(' ')}; and set path $words[1..2]
     test "$path" = "$argv"
 end
 
 complete -c appfleet -f
+complete -c appfleet -s h -l help -d 'explain a command'
+complete -c appfleet -n 'not __fish_seen_subcommand_from ${tops.map(({ words }) => words).join(' ')}' -s V -l version -d 'print the version'
 ${tops.map(({ words, help }) => `complete -c appfleet -n __appfleet_at -a ${words} -d '${help.replaceAll("'", "\\'")}'`).join('\n')}
 ${completedCommands.flatMap(fishLines).join('\n')}
 `;

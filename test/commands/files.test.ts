@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import t from 'tap';
 import { askOn } from '../../agent/commands/ask.ts';
 import { checkCommand } from '../../agent/commands/check.ts';
@@ -212,15 +215,13 @@ t.test('logs', async (t) => {
 
 t.test('help and schema', async (t) => {
   const { context } = fleet();
-  for (const [kind, { keys }] of Object.entries(fileKinds)) {
+  for (const { kind, keys } of Object.values(fileKinds)) {
     t.equal(await helpCommand(context, kind, text), 0);
     const said = context.take();
     for (const key of Object.keys(keys)) t.match(said, `  ${key} = `);
     await helpCommand(context, kind, { json: true });
     t.match(JSON.parse(context.take()), { $schema: /^https:/, type: 'object' });
   }
-  t.equal(await helpCommand(context, 'sites', text), 2);
-  t.match(context.take(), 'did you mean `appfleet help site`?');
   await schemaCommand(context);
   t.match(JSON.parse(context.take()), { $defs: { site: {}, service: {}, settings: {} } });
 });
@@ -244,8 +245,11 @@ t.test('completion knows the command line', async (t) => {
     const [, list = ''] = help.split('Commands:\n');
     return [...list.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name ?? '');
   };
+  const general = ['help', 'version'];
   const optionsIn = (help: string): string[] =>
-    [...help.matchAll(/^ {2}(?:-\w, )?--([\w-]+)/gm)].map(([, name]) => name ?? '').filter((name) => name !== 'help');
+    [...help.matchAll(/^ {2}(?:-\w, )?--([\w-]+)/gm)]
+      .map(([, name]) => name ?? '')
+      .filter((name) => !general.includes(name));
   // What nobody types by hand.
   const internal = ['run', 'completion'];
   const top = commandsIn(await helpOf('')).filter((name) => !internal.includes(name));
@@ -254,4 +258,58 @@ t.test('completion knows the command line', async (t) => {
     const help = await helpOf(words);
     t.same(optionsIn(help).sort(), Object.keys(options ?? {}).sort(), words);
   }
+});
+
+t.test('every way of asking for help or the version', async (t) => {
+  const { context } = fleet();
+  const run = createProgram(context, process);
+  for (const words of [['version'], ['--version'], ['-V']]) {
+    t.equal(await run(words), 0);
+    t.equal(context.take(), '1.2.3');
+  }
+  const same = async (...ways: string[]): Promise<void> => {
+    const said: string[] = [];
+    for (const way of ways) {
+      t.equal(await run(way.split(' ')), 0, way);
+      said.push(context.take());
+    }
+    const [first = '', ...others] = said;
+    t.match(first, /^Usage: appfleet /, ways.join(', '));
+    for (const other of others) t.equal(other, first, ways.join(' = '));
+  };
+  await same('help', '--help', '-h');
+  await same('help status', 'status --help', 'status -h');
+  await same('help cert', 'cert --help');
+  await same('help cert renew', 'cert renew --help');
+  await same('help site create', 'site create --help');
+  await same('help help', 'help --help');
+  t.equal(await run(['help', 'site']), 0);
+  t.match(context.take(), '  runtime = ', 'the file, not the command');
+  const close = async (topic: string, meant: string): Promise<void> => {
+    t.equal(await run(['help', ...topic.split(' ')]), 2);
+    t.match(context.take(), `did you mean \`appfleet help ${meant}\`?`);
+  };
+  await close('sites', 'site');
+  await close('statsu', 'status');
+  await close('cert renw', 'cert renew');
+  t.equal(await run(['help', 'qqq']), 2);
+  t.notMatch(context.take(), 'did you mean');
+});
+
+t.test('bash completes what has been typed so far', async (t) => {
+  const complete = async (line: string): Promise<string[]> => {
+    const script =
+      'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _appfleet; printf "%s\\n" "${COMPREPLY[@]}"';
+    const completions = fileURLToPath(new URL('../../units/completion.bash', import.meta.url));
+    const { stdout } = await promisify(execFile)('bash', ['-c', script, completions, 'appfleet', ...line.split(' ')]);
+    return stdout.split('\n').filter((word) => word !== '');
+  };
+  t.strictSame(await complete('sta'), ['status']);
+  t.strictSame(await complete('--v'), ['--version']);
+  t.strictSame(await complete('plan --'), ['--json', '--help']);
+  t.strictSame(await complete('cert i'), ['issue', 'import']);
+  t.strictSame(await complete('cert list --e'), ['--expiring']);
+  t.strictSame(await complete('cert revoke --reason s'), ['superseded']);
+  t.strictSame(await complete('site create --runtime p'), ['php-fpm']);
+  t.strictSame(await complete('help s'), ['site', 'service', 'settings', 'status', 'sleep']);
 });
