@@ -1,5 +1,6 @@
 /** What `appfleet doctor` checks about one member: file -> unit -> vhost -> socket -> container -> HTTP. */
 import type { Probe, WebAnswer } from '../adapters/probe.ts';
+import { waysToImage } from '../core/image.ts';
 import {
   appSocket,
   appUnit,
@@ -53,7 +54,7 @@ const checkFile = ({ known, fleet, findings }: Patient): void => {
 /** An image that is not here keeps everything else from being made. */
 const checkImage = async ({ host, known: { image }, findings }: Patient): Promise<void> => {
   if (image === null || (await host.containers.hasImage(image))) return;
-  findings.broken('image', `${image} is not on this host, and the agent could not pull it`, `docker pull ${image}`);
+  findings.broken('image', `${image} is not on this host, and the agent could not pull it`, waysToImage(image));
 };
 
 const checkUnit = async (patient: Patient): Promise<void> => {
@@ -129,7 +130,7 @@ const checkContainer = async ({ host, probe, known, status, containers, findings
   if (status.state === 'asleep') {
     const here = image === null || (await host.containers.hasImage(image));
     if (here) return findings.ok('container', 'it sleeps; its image is here');
-    return findings.broken('container', `image ${image} is not on this host`, `docker pull ${image}`);
+    return findings.broken('container', `image ${image} is not on this host`, waysToImage(image));
   }
   if (container?.running !== true)
     return findings.broken(

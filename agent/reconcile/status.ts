@@ -7,6 +7,7 @@
  * - Nobody is woken, and nothing here counts as use.
  * - One call to systemd for all; more is asked only about members that run, or when there are few of them.
  */
+import { waysToImage } from '../core/image.ts';
 import {
   appSocket,
   appUnit,
@@ -168,7 +169,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
     const problems = [
       ...own,
       ...(refusal === undefined ? [] : [refusal]),
-      ...(missing ? [`image ${known.image} is not on this host; to see why: docker pull ${known.image}`] : []),
+      ...(missing ? [`image ${known.image} is not on this host; ${waysToImage(known.image ?? '')}`] : []),
       ...(missing || (own.length > 0 && !known.installed) ? [] : stateProblems(facts)),
       ...needProblems(facts, all),
       ...doorProblems(facts, link, units),

@@ -150,7 +150,7 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
   host.disk.delete(`${run('static.example.org')}/open`);
   host.links.delete(`${run('waking.example.org')}/http.sock`);
   host.refused.set('sleeping.example.org', '/etc/appfleet/vhost.d/sleeping.example.org.conf:1: unknown directive "x"');
-  site(host, 'new.example.org', 'runtime = node\nimage = nowhere:1\n');
+  site(host, 'new.example.org', 'runtime = node\nimage = registry.example.org:5000/nowhere:1\n');
   host.disk.delete('/var/lib/appfleet/start/new.example.org/launch');
   site(host, 'newer.example.org', node);
   host.disk.delete('/var/lib/appfleet/start/newer.example.org/launch');
@@ -168,7 +168,11 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
   t.match(problem('static.example.org'), 'it is not marked as open');
   t.match(problem('waking.example.org'), '/run/appfleet/waking.example.org/http.sock is missing');
   t.match(problem('sleeping.example.org'), 'unknown directive "x"');
-  t.match(problem('new.example.org'), 'image nowhere:1 is not on this host');
+  t.equal(
+    problem('new.example.org'),
+    'image registry.example.org:5000/nowhere:1 is not on this host; docker pull registry.example.org:5000/nowhere:1 says' +
+      ' why not; where a login is wanted first: docker login registry.example.org:5000; from a file: docker load -i FILE',
+  );
   t.equal(problem('newer.example.org'), 'it is not applied yet; see: appfleet plan');
   t.match(problem('broken.example.org'), /^\/etc\/appfleet\/sites\/broken.example.org.ini:2: runtime: .*did you mean/);
   t.match(
