@@ -76,6 +76,8 @@ const checkNeeds = ({ known, statuses, findings }: Patient): void => {
     if (other === undefined) findings.broken('needs', `there is no shared container ${need}`);
     else if (other.state === 'failed')
       findings.broken('needs', `${need} failed: ${other.problem ?? ''}`, `appfleet doctor ${need}`);
+    else if (other.state === 'not applied' || other.state === 'refused')
+      findings.broken('needs', `${need} is ${other.state}`, `appfleet doctor ${need}`);
     else if (other.state === 'stopped') findings.broken('needs', `${need} is stopped`, `systemctl start ${need}`);
     else findings.ok('needs', `${need} is ${other.state}`);
   }

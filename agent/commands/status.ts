@@ -19,6 +19,8 @@ const looks: Readonly<Record<SiteState, { symbol: string; colour: 'green' | 'cya
   waking: { symbol: '◐', colour: 'yellow' },
   sleeping: { symbol: '◑', colour: 'yellow' },
   stopped: { symbol: '■', colour: 'dim' },
+  'not applied': { symbol: '□', colour: 'yellow' },
+  refused: { symbol: '✗', colour: 'red' },
   failed: { symbol: '✗', colour: 'red' },
 };
 
@@ -90,7 +92,17 @@ export const statusTable = (
   });
 };
 
-const order: readonly SiteState[] = ['awake', 'served', 'asleep', 'waking', 'sleeping', 'stopped', 'failed'];
+const order: readonly SiteState[] = [
+  'awake',
+  'served',
+  'asleep',
+  'waking',
+  'sleeping',
+  'stopped',
+  'not applied',
+  'refused',
+  'failed',
+];
 
 const count = (statuses: readonly SiteStatus[], one: string, many: string): string => {
   const parts = order.flatMap((state) => {

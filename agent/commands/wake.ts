@@ -1,4 +1,4 @@
-import { appUnit, siteUnit } from '../core/names.ts';
+import { appUnit, openedMark, siteUnit } from '../core/names.ts';
 import type { ActiveState } from '../ports.ts';
 import { createFleetReader, type Fleet } from '../reconcile/fleet.ts';
 import { putToSleep } from '../switchboard/sleep.ts';
@@ -9,6 +9,17 @@ import { unknownName } from './unknown.ts';
 /** While systemd restarts or reloads it, a site is neither active nor stopped. */
 const isStopped = (facade: ActiveState | undefined): boolean =>
   facade === undefined || facade === 'inactive' || facade === 'failed';
+
+/** Says why a closed member neither wakes nor sleeps. */
+const closed = async (context: Context, name: string): Promise<ExitCode> => {
+  const opened = (await context.host().files.read(openedMark(name))) !== null;
+  context.complain(
+    opened
+      ? `${name} is stopped; start it with: service ${name} start`
+      : `${name} is not applied yet; to see why: appfleet status ${name}`,
+  );
+  return 1;
+};
 
 /** `appfleet wake SITE`: starts its container now and waits until it takes requests. */
 export const wakeCommand = async (context: Context, word: string): Promise<ExitCode> => {
@@ -22,10 +33,7 @@ export const wakeCommand = async (context: Context, word: string): Promise<ExitC
     return 0;
   }
   const [facade] = await host.units.list([siteUnit(name)]);
-  if (isStopped(facade?.active)) {
-    context.complain(`${name} is stopped; start it with: service ${name} start`);
-    return 1;
-  }
+  if (isStopped(facade?.active)) return closed(context, name);
   const began = context.steady();
   await host.units.start(appUnit(name));
   context.print(`${name} is awake (${((context.steady() - began) * 1000).toFixed(0)} ms)`);
@@ -58,10 +66,7 @@ export const sleepCommand = async (context: Context, word: string): Promise<Exit
     context.complain(`${name} was not put to sleep: ${because}`);
     return 1;
   };
-  if (isStopped(units.get(siteUnit(name)))) {
-    context.complain(`${name} is stopped; start it with: service ${name} start`);
-    return 1;
-  }
+  if (isStopped(units.get(siteUnit(name)))) return closed(context, name);
   if (member.idleSeconds === 'never')
     return stays(`idle is never (${member.file}), so it would be started again; to stop it: service ${name} stop`);
   if (!isUp(units.get(appUnit(name)))) {

@@ -25,7 +25,17 @@ export interface Metrics {
   text(statuses: readonly SiteStatus[]): Promise<string>;
 }
 
-const states: readonly SiteState[] = ['stopped', 'asleep', 'waking', 'awake', 'sleeping', 'failed', 'served'];
+const states: readonly SiteState[] = [
+  'stopped',
+  'asleep',
+  'waking',
+  'awake',
+  'sleeping',
+  'failed',
+  'served',
+  'not applied',
+  'refused',
+];
 
 /** What has been counted of a site so far. */
 interface Counted {

@@ -14,6 +14,7 @@ import {
   failedFile,
   httpSocket,
   lastRequestFile,
+  openedMark,
   paths,
   runDirectory,
   siteUnit,
@@ -37,7 +38,6 @@ export interface SiteStatus {
   /** The domain in ASCII, or the name of the shared container; also the name of its unit. */
   name: string;
   kind: 'site' | 'service';
-  /** `served` is a static site that is open; the others have a container. */
   state: SiteState;
   /** When it entered that state, ISO 8601; null when nobody knows, or when nobody asked systemd (sleeping sites of a large fleet). */
   since: string | null;
@@ -92,13 +92,26 @@ const isUp = (state: ActiveState | undefined): boolean =>
 const iso = (seconds: number | null): string | null =>
   seconds === null || !Number.isFinite(seconds) ? null : new Date(seconds * 1000).toISOString();
 
-const readFacts = async (host: Host, known: Known, units: ReadonlyMap<string, ActiveState>): Promise<Facts> => {
+const readFacts = async (
+  host: Host,
+  known: Known,
+  fleet: Fleet,
+  units: ReadonlyMap<string, ActiveState>,
+): Promise<Facts> => {
   const { name } = known;
   const entries = new Set(await host.files.list(runDirectory(name)));
   const wakes = entries.has('wakes') ? parseWakes(await host.files.read(wakesFile(name))) : [];
   const failure = entries.has('failed') ? standingFailure(await host.files.read(failedFile(name)), wakes) : null;
   const facade = units.get(siteUnit(name));
-  const state = stateOf({ container: known.runtime !== 'static', facade, app: units.get(appUnit(name)), failure });
+  const opened = known.installed && (isUp(facade) || (await host.files.read(openedMark(name))) !== null);
+  const state = stateOf({
+    container: known.runtime !== 'static',
+    facade,
+    app: units.get(appUnit(name)),
+    failure,
+    opened,
+    refused: fleet.keep.has(name),
+  });
   return { known, facade, state, failure, entries, wakes };
 };
 
@@ -125,11 +138,19 @@ const needProblems = (facts: Facts, all: ReadonlyMap<string, Facts>): string[] =
         return other === undefined || isUp(other.facade) ? [] : [`${need} is stopped`];
       });
 
-const stateProblems = ({ known: { name, installed }, facade, state, failure }: Facts): string[] => {
+const stateProblems = (facts: Facts, units: ReadonlyMap<string, ActiveState>): string[] => {
+  const { known, facade, state, failure } = facts;
+  const { name, installed, idle } = known;
   if (state === 'failed')
     return [failure?.reason ?? `its container does not start; see: systemctl status ${appUnit(name)}`];
   if (facade === 'failed') return [`its unit failed; see: systemctl status ${siteUnit(name)}`];
-  return installed ? [] : ['it is not applied yet; see: appfleet plan'];
+  if (state === 'waking' && failure !== null) return [`the start before this one failed: ${failure.reason}`];
+  if (state === 'asleep' && idle === 'never')
+    return [`it does not run, though idle is never; see: systemctl status ${appUnit(name)}`];
+  if (installed && state !== 'not applied') return [];
+  return units.get('appfleet.service') === 'active'
+    ? ['it is not applied yet; where that does not change, this says why: appfleet apply']
+    : ['it is not applied, because the agent does not run; start it with: systemctl start appfleet'];
 };
 
 /** Everything about each member, sites first, by name. `only` leaves the others out. Throws AF_BUS and AF_FILE. */
@@ -142,7 +163,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
   const uptime = Number.parseFloat((await host.files.read('/proc/uptime')) ?? '');
   const wants = new Set(await host.files.list(paths.wants));
   const refusals = new Map((await host.web.refusals()).map(({ site, message }) => [site, message]));
-  const facts = await Promise.all(members.map((known) => readFacts(host, known, units)));
+  const facts = await Promise.all(members.map((known) => readFacts(host, known, fleet, units)));
   const all = new Map(facts.map((one) => [one.known.name, one]));
 
   const hasImage = (image: string): Promise<boolean> => host.containers.hasImage(image).catch(() => true);
@@ -152,7 +173,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
     const { name } = known;
     const hasContainer = known.runtime !== 'static';
     const runs = ['awake', 'waking', 'sleeping'].includes(state);
-    const watched = state === 'stopped' || state === 'served' ? siteUnit(name) : appUnit(name);
+    const watched = ['stopped', 'served', 'not applied', 'refused'].includes(state) ? siteUnit(name) : appUnit(name);
     const ask = runs || members.length <= fewMembers || only !== undefined;
     let detail = ask ? await host.units.detail(watched).catch(() => nothing) : nothing;
     const isSite = hasContainer && known.kind === 'site';
@@ -170,7 +191,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
       ...own,
       ...(refusal === undefined ? [] : [refusal]),
       ...(missing ? [`image ${known.image} is not on this host; ${waysToImage(known.image ?? '')}`] : []),
-      ...(missing || (own.length > 0 && !known.installed) ? [] : stateProblems(facts)),
+      ...(missing || (own.length > 0 && !known.installed) ? [] : stateProblems(facts, units)),
       ...needProblems(facts, all),
       ...doorProblems(facts, link, units),
     ];

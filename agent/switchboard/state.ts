@@ -1,7 +1,12 @@
 /** In which state a site is, from what systemd and the switch say. Nothing is remembered. */
 import type { ActiveState } from '../ports.ts';
 
-export type SiteState = 'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served';
+/**
+ * `served`: a static site that is open. `not applied` and `refused`: it was never opened, because no pass got that far yet, or
+ * because its file has a mistake.
+ */
+export type SiteState =
+  'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served' | 'not applied' | 'refused';
 
 /** What units/launch leaves behind when a start failed or the container ended with an error. */
 export interface Failure {
@@ -21,14 +26,20 @@ export interface StateFacts {
   facade: ActiveState | undefined;
   app: ActiveState | undefined;
   failure: Failure | null;
+  /** Whether it was opened once; after that it is the admin's choice. */
+  opened: boolean;
+  /** Whether its file has a mistake. */
+  refused: boolean;
 }
 
-export const stateOf = ({ container, facade, app, failure }: StateFacts): SiteState => {
+export const stateOf = ({ container, facade, app, failure, opened, refused }: StateFacts): SiteState => {
   const open = facade === 'active' || facade === 'activating' || facade === 'reloading';
-  if (!container) return open ? 'served' : 'stopped';
-  if (app === 'deactivating') return 'sleeping';
+  const closed = opened ? 'stopped' : refused ? 'refused' : 'not applied';
+  if (!container) return open ? 'served' : closed;
+  // What is tidied up after a failed start was never awake.
+  if (app === 'deactivating') return open && failure !== null ? 'failed' : 'sleeping';
   if (app === 'activating') return failure !== null && failure.count > 1 ? 'failed' : 'waking';
-  if (!open) return 'stopped';
+  if (!open) return closed;
   if (app === 'active' || app === 'reloading') return 'awake';
   return app === 'failed' || failure !== null ? 'failed' : 'asleep';
 };

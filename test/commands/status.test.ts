@@ -14,6 +14,7 @@ import { createFakeHost, type FakeHost } from '../fakes/host.ts';
 const site = (host: FakeHost, name: string, text: string): void => {
   host.disk.set(`/etc/appfleet/sites/${name}.ini`, `[site]\n${text}`);
   host.disk.set(`/var/lib/appfleet/start/${name}/launch`, 'run=x\nruntime=node\nimage=node:20\n');
+  host.disk.set(`/var/lib/appfleet/start/${name}/opened`, '\n');
   host.links.set(`/etc/systemd/system/multi-user.target.wants/${name}.service`, `../${name}.service`);
 };
 
@@ -27,6 +28,11 @@ const open = (host: FakeHost, name: string, app?: ActiveState): void => {
   host.accessed.set(`${run(name)}/wake.sock`, 0);
   if (app !== undefined) host.active.set(`${name}-app.service`, app);
   host.links.set(`${run(name)}/http.sock`, `${run(name)}/${app === 'active' ? 'r1/app' : 'wake'}.sock`);
+};
+
+/** No pass came to it. */
+const never = (host: FakeHost, name: string): void => {
+  for (const file of ['launch', 'opened']) host.disk.delete(`/var/lib/appfleet/start/${name}/${file}`);
 };
 
 const ago = (host: FakeHost, seconds: number) => ({ since: host.clock - seconds, restarts: 0, mainPid: 0 });
@@ -151,9 +157,15 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
   host.links.delete(`${run('waking.example.org')}/http.sock`);
   host.refused.set('sleeping.example.org', '/etc/appfleet/vhost.d/sleeping.example.org.conf:1: unknown directive "x"');
   site(host, 'new.example.org', 'runtime = node\nimage = registry.example.org:5000/nowhere:1\n');
-  host.disk.delete('/var/lib/appfleet/start/new.example.org/launch');
+  never(host, 'new.example.org');
   site(host, 'newer.example.org', node);
-  host.disk.delete('/var/lib/appfleet/start/newer.example.org/launch');
+  never(host, 'newer.example.org');
+  site(host, 'half.example.org', node);
+  host.disk.delete('/var/lib/appfleet/start/half.example.org/opened');
+  host.active.set('half.example.org.service', 'inactive');
+  site(host, 'refused.example.org', 'runtime = nod\nimage = node:20\n');
+  never(host, 'refused.example.org');
+  site(host, 'stopped.example.org', 'runtime = nod\nimage = node:20\n');
   site(host, 'broken.example.org', 'runtime = nod\nimage = node:20\n');
   open(host, 'broken.example.org', 'active');
   site(host, 'env.example.org', `${node}env_file = /etc/appfleet/absent.env\n`);
@@ -173,7 +185,17 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
     'image registry.example.org:5000/nowhere:1 is not on this host; docker pull registry.example.org:5000/nowhere:1 says' +
       ' why not; where a login is wanted first: docker login registry.example.org:5000; from a file: docker load -i FILE',
   );
-  t.equal(problem('newer.example.org'), 'it is not applied yet; see: appfleet plan');
+  const state = (name: string) => statuses.get(name)?.state;
+  t.equal(state('new.example.org'), 'not applied');
+  t.equal(state('newer.example.org'), 'not applied');
+  t.match(problem('newer.example.org'), /^it is not applied, because the agent does not run; start it/);
+  t.equal(state('half.example.org'), 'not applied', 'its files are there, and it could not be opened');
+  t.match(problem('half.example.org'), /^it is not applied/);
+  t.equal(state('refused.example.org'), 'refused');
+  t.match(problem('refused.example.org'), /refused.example.org.ini:2: runtime: /);
+  t.equal(statuses.get('refused.example.org')?.problems.length, 1, 'nothing else is to be done');
+  t.equal(state('stopped.example.org'), 'stopped', 'once it was open, closing it was a choice');
+  t.match(problem('stopped.example.org'), /stopped.example.org.ini:2: runtime: /);
   t.match(problem('broken.example.org'), /^\/etc\/appfleet\/sites\/broken.example.org.ini:2: runtime: .*did you mean/);
   t.match(
     statuses.get('broken.example.org'),
@@ -182,9 +204,42 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
   );
   t.match(problem('env.example.org'), '/etc/appfleet/absent.env');
   host.active.set('mysql.service', 'active');
+  host.active.set('appfleet.service', 'active');
   host.active.set('mysql-app.service', 'failed');
   host.disk.set(`${run('mysql')}/failed`, '1 990.00 Docker does not answer\n');
-  t.equal((await statusesOf(host)).get('awake.example.org')?.problem, 'mysql failed: Docker does not answer');
+  const later = await statusesOf(host);
+  t.equal(later.get('awake.example.org')?.problem, 'mysql failed: Docker does not answer');
+  t.match(later.get('newer.example.org')?.problem, /^it is not applied yet; .*: appfleet apply$/);
+});
+
+t.test('a site that cannot start is not called sleeping, whatever moment it is looked at', async (t) => {
+  const host = createFakeHost();
+  const name = 'never.example.org';
+  site(host, name, `${node}idle = never\n`);
+  const seen = async (app: ActiveState, failed: string | null) => {
+    open(host, name, app);
+    if (failed === null) host.disk.delete(`${run(name)}/failed`);
+    else host.disk.set(`${run(name)}/failed`, failed);
+    const { state, problem } = (await statusesOf(host)).get(name) ?? {};
+    return [state, problem];
+  };
+  const reason = 'the container exited with code 1';
+  t.strictSame(await seen('activating', null), ['waking', null], 'the first try');
+  t.strictSame(await seen('deactivating', `1 9.00 ${reason}\n`), ['failed', reason]);
+  t.strictSame(await seen('activating', `1 9.00 ${reason}\n`), [
+    'waking',
+    `the start before this one failed: ${reason}`,
+  ]);
+  t.strictSame(await seen('activating', `2 9.00 ${reason}\n`), ['failed', reason]);
+  t.strictSame(await seen('deactivating', null), ['sleeping', null], 'a restart');
+  t.match(
+    await seen('inactive', null),
+    ['asleep', /^it does not run, though idle is never; /],
+    'its needs failed, say',
+  );
+  host.active.set(`${name}.service`, 'deactivating');
+  host.active.set(`${name}-app.service`, 'deactivating');
+  t.match((await statusesOf(host)).get(name), { state: 'sleeping' }, 'it is being stopped');
 });
 
 t.test('a failure counts until a start succeeded', (t) => {

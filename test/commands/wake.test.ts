@@ -9,6 +9,7 @@ const www = 'www.example.org';
 
 const hostWith = (facade: ActiveState, container: ActiveState) => {
   const host = createFakeHost();
+  for (const name of [app, 'cache']) host.disk.set(`/var/lib/appfleet/start/${name}/opened`, '\n');
   host.disk.set(`/etc/appfleet/sites/${app}.ini`, '[site]\nruntime = node\nimage = demo/node-app\n');
   host.disk.set(`/etc/appfleet/sites/${www}.ini`, '[site]\nruntime = static\nroot = /srv/www\n');
   host.active.set(`${app}.service`, facade).set(`${app}-app.service`, container).set(`${www}.service`, 'active');
@@ -31,6 +32,15 @@ t.test('a stopped site neither wakes nor sleeps', async (t) => {
   const stopped = `! ${app} is stopped; start it with: service ${app} start`;
   t.equal(context.take(), `${stopped}\n${stopped}`);
   t.equal(host.active.get(`${app}-app.service`), 'inactive');
+});
+
+t.test('a site that was never opened is not called stopped', async (t) => {
+  const { host, context } = hostWith('inactive', 'inactive');
+  host.disk.delete(`/var/lib/appfleet/start/${app}/opened`);
+  t.equal(await sleepCommand(context, app), 1);
+  t.equal(await wakeCommand(context, app), 1);
+  const line = `! ${app} is not applied yet; to see why: appfleet status ${app}`;
+  t.equal(context.take(), `${line}\n${line}`);
 });
 
 t.test('a site that is being restarted is not called stopped', async (t) => {

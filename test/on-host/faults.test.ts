@@ -604,7 +604,7 @@ t.test('sites that cannot run', async (t) => {
     await until(`${what}: appfleet status calls it failed`, async () => {
       const status = await on.status(host);
       problem = String(status['problem']);
-      return status['problem'] !== null && ['failed', 'stopped'].includes(String(status['state']));
+      return status['problem'] !== null && ['failed', 'not applied'].includes(String(status['state']));
     });
     t.comment(`${what}: ${problem}`);
   }

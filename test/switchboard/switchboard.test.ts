@@ -99,7 +99,8 @@ t.test('the state of a site is what systemd and the file of its failure say', (t
     count = 0,
     container = true,
   ): string => {
-    const facts: StateFacts = { container, facade, app, failure: count > 0 ? { count, reason: 'x' } : null };
+    const failure = count > 0 ? { count, reason: 'x' } : null;
+    const facts: StateFacts = { container, facade, app, failure, opened: true, refused: false };
     return stateOf(facts);
   };
   const rows: [ActiveState | undefined, ActiveState | undefined, number, string][] = [
@@ -112,6 +113,8 @@ t.test('the state of a site is what systemd and the file of its failure say', (t
     ['active', 'active', 3, 'awake'],
     ['active', 'reloading', 0, 'awake'],
     ['active', 'deactivating', 0, 'sleeping'],
+    ['active', 'deactivating', 1, 'failed'],
+    ['deactivating', 'deactivating', 1, 'sleeping'],
     ['active', 'failed', 0, 'failed'],
     ['active', 'inactive', 1, 'failed'],
     ['activating', undefined, 0, 'asleep'],
