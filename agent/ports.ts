@@ -103,6 +103,16 @@ export interface VhostRefusal {
   message: string;
 }
 
+/** What nginx would refuse. */
+export interface VhostProblem {
+  site: string;
+  /** The file that the admin wrote: the snippet that nginx stumbled over, else the site's. */
+  file: string;
+  /** Only where nginx named a line of that file. */
+  line?: number;
+  message: string;
+}
+
 export interface VhostChanges {
   change: readonly VhostCandidate[];
   /** Sites whose vhost goes. */
@@ -126,6 +136,11 @@ export interface WebServer {
    * Throws AF_NGINX, with nothing changed, when nginx refuses files that are not of ours.
    */
   install(changes: VhostChanges): Promise<VhostRefusal[]>;
+  /**
+   * Tests the changes as `install` does, apart from what is installed and from an install under way, and changes nothing. Throws
+   * AF_FILE when this process may not (it takes root), AF_NGINX as `install` does.
+   */
+  rehearse(changes: VhostChanges): Promise<VhostProblem[]>;
   /** Whether what nginx has loaded differs from what is installed; true also when nginx does not run. */
   needsReload(): Promise<boolean>;
   /** Makes nginx load what is installed, waits until new workers serve, and records what was loaded. Throws AF_NGINX. */

@@ -76,41 +76,67 @@ const dropUnusedCopies = (copies: string, installed: ReadonlyMap<string, Install
   for (const name of namesIn(copies)) if (copyName.test(name) && !used.has(name)) unlinkSync(join(copies, name));
 };
 
+/** What a test of changes came to. */
+export interface Contest {
+  /** Each with the best variant that nginx accepts as its first; none for a site that cannot be served. */
+  contestants: readonly Contestant[];
+  /** Candidates that were tested, by site. */
+  candidates: ReadonlyMap<string, VhostCandidate>;
+  /** Sites whose place is taken by a file that is not ours. */
+  foreign: ReadonlySet<string>;
+}
+
+/** Tests the changes in a folder that is removed afterwards; `meanwhile` runs before that. Throws as settle does. */
+export const contest = async (
+  run: Run,
+  at: InstallPlace,
+  installed: ReadonlyMap<string, Installed>,
+  { change, remove, shared }: VhostChanges,
+  writeCopies: () => Promise<void>,
+  meanwhile: (result: Contest) => Promise<void>,
+): Promise<void> => {
+  const text = sharedText(at, shared);
+  const foreign = new Set([...installed.values()].filter(({ ours }) => !ours).map(({ site }) => site));
+  const wanted = change.filter(({ site }) => !foreign.has(site));
+  const candidates = new Map(wanted.map((candidate) => [candidate.site, candidate]));
+  rmSync(at.folder, { recursive: true, force: true });
+  mkdirSync(at.folder, { recursive: true, mode: 0o700 });
+  try {
+    await writeCopies();
+    const contestants = wanted.map((each) => contestantOf(at, each, installed.get(each.site)));
+    for (const found of installed.values())
+      if (found.ours && !candidates.has(found.site) && !remove.includes(found.site))
+        contestants.push({ site: found.site, refused: [], variants: [asVariant(found)] });
+    const foreignPaths = [...foreign].map((site) => `${at.vhosts}/${site}.conf`);
+    await settle(run, at, text, foreignPaths, contestants);
+    await meanwhile({ contestants, candidates, foreign });
+  } finally {
+    rmSync(at.folder, { recursive: true, force: true });
+  }
+};
+
+/** What is said about a candidate whose place is taken. */
+export const isForeign = (vhosts: string, site: string): string =>
+  `${vhosts}/${site}.conf exists and was not made by App Fleet; move it away`;
+
 /** Tests the changes, carries out those that nginx accepts, and says by site why not the others. Throws as settle does. */
 export const installChanges = async (
   run: Run,
   files: Files,
   at: InstallPlace,
   scan: () => ReadonlyMap<string, Installed>,
-  { change, remove, shared }: VhostChanges,
+  changes: VhostChanges,
 ): Promise<Map<string, string>> => {
-  const text = sharedText(at, shared);
-  const installed = scan();
-  const foreign = [...installed.values()].filter(({ ours }) => !ours).map(({ site }) => site);
-  const candidates = new Map(change.map((candidate) => [candidate.site, candidate]));
-  const goes = new Set(remove);
+  const { change, remove, shared } = changes;
   const refusals = new Map<string, string>();
-  for (const site of foreign) {
-    if (candidates.delete(site))
-      refusals.set(site, `${at.vhosts}/${site}.conf exists and was not made by App Fleet; move it away`);
-    goes.delete(site);
-  }
-
-  rmSync(at.folder, { recursive: true, force: true });
-  mkdirSync(at.folder, { recursive: true, mode: 0o700 });
   mkdirSync(at.vhosts, { recursive: true });
-  try {
-    await inParallel(
+  const writeCopies = (): Promise<void> =>
+    inParallel(
       change.flatMap(({ snippets }) => snippets),
       (snippet) => files.write({ path: snippet.copy, text: snippet.text, mode: privateMode }),
     );
-    const contestants = [...candidates.values()].map((each) => contestantOf(at, each, installed.get(each.site)));
-    for (const found of installed.values())
-      if (found.ours && !candidates.has(found.site) && !goes.has(found.site))
-        contestants.push({ site: found.site, refused: [], variants: [asVariant(found)] });
-    const foreignPaths = foreign.map((site) => `${at.vhosts}/${site}.conf`);
-    await settle(run, at, text, foreignPaths, contestants);
-
+  await contest(run, at, scan(), changes, writeCopies, async ({ contestants, candidates, foreign }) => {
+    for (const { site } of change) if (foreign.has(site)) refusals.set(site, isForeign(at.vhosts, site));
     for (const contestant of contestants) {
       const message = describeRefusal(contestant, candidates.get(contestant.site));
       if (message !== null) refusals.set(contestant.site, message);
@@ -127,10 +153,8 @@ export const installChanges = async (
           mode: vhostMode,
         });
     });
-    for (const site of goes) await files.remove(`${at.vhosts}/${site}.conf`);
+    for (const site of remove) if (!foreign.has(site)) await files.remove(`${at.vhosts}/${site}.conf`);
     dropUnusedCopies(at.copies, scan());
-  } finally {
-    rmSync(at.folder, { recursive: true, force: true });
-  }
+  });
   return refusals;
 };

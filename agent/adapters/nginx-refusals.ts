@@ -52,23 +52,32 @@ const served: Record<Variant['kind'], string> = {
   installed: 'the site keeps its last good vhost',
 };
 
-/** One line that names the file the admin wrote, what nginx said, and what is served instead. */
-export const describeRefusal = (
-  { refused, variants }: Contestant,
+/** Where a file of the admin's made nginx refuse the best text of a site, and what nginx said; null when it did not. */
+export const refusalPlace = (
+  { refused: [first] }: Contestant,
   candidate: VhostCandidate | undefined,
-): string | null => {
-  const [first] = refused;
+): { file: string; line?: number; message: string } | null => {
   if (first === undefined) return null;
-  const { verdict } = first;
-  const outcome = variants[0] === undefined ? 'the site is not served' : served[variants[0].kind];
+  const { verdict, variant } = first;
   const snippet = candidate?.snippets.find(({ copy }) => copy === verdict.file);
-  if (snippet !== undefined) return `${snippet.file}:${verdict.line}: ${verdict.message}; ${outcome}`;
+  if (snippet !== undefined) return { file: snippet.file, line: verdict.line, message: verdict.message };
   const line = lineOf(verdict);
   const beside = candidate?.snippets.map(({ file }) => file).join(' and ') ?? '';
-  return [
-    `${candidate?.source ?? first.variant.path}: nginx refuses the vhost: ${verdict.message}`,
-    line === '' ? '' : ` at \`${line}\``,
-    beside === '' ? '' : `, which includes ${beside}`,
-    `; ${outcome}`,
-  ].join('');
+  return {
+    file: candidate?.source ?? variant.path,
+    message: [
+      `nginx refuses the vhost: ${verdict.message}`,
+      line === '' ? '' : ` at \`${line}\``,
+      beside === '' ? '' : `, which includes ${beside}`,
+    ].join(''),
+  };
+};
+
+/** One line that names the file the admin wrote, what nginx said, and what is served instead. */
+export const describeRefusal = (contestant: Contestant, candidate: VhostCandidate | undefined): string | null => {
+  const place = refusalPlace(contestant, candidate);
+  if (place === null) return null;
+  const [best] = contestant.variants;
+  const outcome = best === undefined ? 'the site is not served' : served[best.kind];
+  return `${place.file}${place.line === undefined ? '' : `:${place.line}`}: ${place.message}; ${outcome}`;
 };

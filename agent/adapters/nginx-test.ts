@@ -44,6 +44,8 @@ export interface TestPlace {
   vhosts: string;
   /** A folder for candidates, ours alone. */
   folder: string;
+  /** What takes the place of nginx.conf in a test; beside it, because relative paths are taken from there. */
+  trial: string;
 }
 
 /** The first thing that nginx complained about. */
@@ -57,7 +59,7 @@ export const readVerdict = (stderr: string): Verdict => {
   return { message: message.slice(0, place.index), file: place[1] ?? null, line: Number(place[2]) };
 };
 
-export const testMainPath = (main: string): string => join(dirname(main), 'appfleet-test.conf');
+export const trialPath = (main: string, name: string): string => join(dirname(main), name);
 
 /** The line of a file that nginx complained about, for people. */
 export const lineOf = (verdict: Verdict): string => {
@@ -95,7 +97,7 @@ const testSet = async (
   shared: string,
   paths: readonly string[] | null,
 ): Promise<Verdict | null> => {
-  const main = testMainPath(at.main);
+  const main = at.trial;
   const staged = join(at.folder, 'shared-under-test');
   try {
     if (paths !== null) writeFileSync(staged, sharedWith(shared, at.vhosts, paths));

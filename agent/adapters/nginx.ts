@@ -11,7 +11,8 @@ import { configuredDirectives, errorLog, fingerprint } from './nginx-main.ts';
 import { takenPorts } from './nginx-ports.ts';
 import { findMaster, type Process, reloadMaster } from './nginx-process.ts';
 import { createRefusals } from './nginx-refusals.ts';
-import { type Run, testMainPath } from './nginx-test.ts';
+import { rehearseChanges } from './nginx-rehearse.ts';
+import { type Run, trialPath } from './nginx-test.ts';
 
 /*
  * INVARIANTS
@@ -78,15 +79,15 @@ const programStamp = (program: string): string | null => {
 export const createNginx = (options: NginxOptions): WebServer => {
   const { run, files, paths = nginxPaths, program = 'nginx', reloadLimitSeconds = 30 } = options;
   const { main, shared, vhosts, state } = paths;
-  const place = { program, main, shared, vhosts, folder: `${state}/candidates`, copies: `${state}/snippets` };
+  const trial = trialPath(main, 'appfleet-test.conf');
+  const place = { program, main, shared, vhosts, folder: `${state}/candidates`, copies: `${state}/snippets`, trial };
   const refusals = createRefusals(`${state}/refused`, files);
   const scan = createScan(vhosts);
   /** Fingerprints of what the last comparison asked for, by site: a refusal of anything else no longer stands. */
   let asked: ReadonlyMap<string, string> | null = null;
 
   /** What a candidate is judged beside, other sites excepted. */
-  const surroundings = (text: string): string =>
-    sha256(`${text}\n${fingerprint(main, [vhosts, shared, testMainPath(main)])}`);
+  const surroundings = (text: string): string => sha256(`${text}\n${fingerprint(main, [vhosts, shared, trial])}`);
   const keyOf = (candidate: VhostCandidate, around: string, found: Installed | undefined): string =>
     sha256([candidate.hash, around, found?.ours === false ? found.hash : ''].join('\n'));
 
@@ -147,6 +148,8 @@ export const createNginx = (options: NginxOptions): WebServer => {
     return [...found].map(([site, message]) => ({ site, message }));
   };
 
+  const rehearse: WebServer['rehearse'] = (changes) => rehearseChanges(run, place, scan(), changes);
+
   const needsReload: WebServer['needsReload'] = () => {
     const master = findMaster(paths.pidFile);
     return Promise.resolve(master === null || textOrNull(paths.loaded) !== recordFor(master));
@@ -180,5 +183,5 @@ export const createNginx = (options: NginxOptions): WebServer => {
     return others.length === 0 ? new Map() : takenPorts(others, findMaster(paths.pidFile));
   };
 
-  return { facts, takenPorts: portsTaken, compare, install, needsReload, reload, refusals: standing };
+  return { facts, takenPorts: portsTaken, compare, install, rehearse, needsReload, reload, refusals: standing };
 };

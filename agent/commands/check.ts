@@ -1,44 +1,56 @@
 import picocolors from 'picocolors';
 import { paths } from '../core/names.ts';
-import type { Problem } from '../core/problem.ts';
+import { describeProblem, type Problem } from '../core/problem.ts';
 import type { Host } from '../ports.ts';
-import { createFleetReader } from '../reconcile/fleet.ts';
-import { withUploads } from '../reconcile/uploads.ts';
 import type { Context, ExitCode } from './context.ts';
-import { problemsOfCandidates, readCandidate } from './overlay.ts';
+import { namesOfCandidates, overlay, problemsOfCandidates, readCandidate, shownNames } from './overlay.ts';
+import { askNginx, fileProblems } from './look.ts';
 
 interface Checked {
   files: number;
   problems: Problem[];
+  /** Why nginx was not asked; null when it was. */
+  unasked: string | null;
 }
 
-const isOurs = (name: string): boolean => name.endsWith('.ini') && !name.startsWith('.');
+const counts = (name: string): boolean => /\.(ini|conf)$/.test(name) && !name.startsWith('.');
 
-type Readable = Pick<Host, 'files' | 'certificates'>;
-
-const checkInstalled = async ({ files, certificates }: Readable): Promise<Checked> => {
-  const fleet = await withUploads(await createFleetReader(files)(), certificates);
-  const folders = [await files.list(paths.sites), await files.list(paths.services)];
+const checkInstalled = async (context: Context, host: Host): Promise<Checked> => {
+  const { files } = host;
+  const folders = [await files.list(paths.sites), await files.list(paths.services), await files.list(paths.snippets)];
   const settings = (await files.read(paths.settings).catch(() => '')) === null ? 0 : 1;
-  return { files: folders.flat().filter(isOurs).length + settings, problems: [...fleet.problems] };
+  const { problems, unasked } = await askNginx(context, host);
+  return {
+    files: folders.flat().filter(counts).length + settings,
+    problems: [...(await fileProblems(host)), ...problems],
+    unasked,
+  };
 };
 
 /** Problems that a file has before anybody reads it: the agent would not even look at it. */
 const nameProblems = (names: readonly string[], places: readonly string[]): Problem[] =>
   names.flatMap((file, index): Problem[] => {
-    if (!file.endsWith('.ini'))
-      return [{ file, message: 'its name does not end in .ini, so it is not read', hint: 'rename it' }];
+    if (!/\.(ini|conf)$/.test(file))
+      return [
+        { file, message: 'its name does not end in .ini, or .conf for nginx, so it is not read', hint: 'rename it' },
+      ];
     const first = places.indexOf(places[index] ?? '');
     if (first === index) return [];
     return [{ file, message: `would be the same file as ${names[first] ?? ''}`, hint: 'check them one by one' }];
   });
 
-const checkFiles = async (host: Readable, names: readonly string[]): Promise<Checked> => {
+/** What would be wrong if these files were installed: all problems of their own, and those that they would cause in others. */
+const checkFiles = async (context: Context, host: Host, names: readonly string[]): Promise<Checked> => {
   const candidates = await Promise.all(names.map((name) => readCandidate(host.files, name)));
-  const places = candidates.map(({ path }) => path);
-  const refused = nameProblems(names, places);
+  const refused = nameProblems(
+    names,
+    candidates.map(({ path }) => path),
+  );
   const usable = candidates.filter(({ shown }) => !refused.some(({ file }) => file === shown));
-  return { files: names.length, problems: [...refused, ...(await problemsOfCandidates(host, usable))] };
+  const after = { ...host, files: overlay(host.files, usable) };
+  const { problems, unasked } = await askNginx(context, after, namesOfCandidates(usable));
+  const found = [...(await problemsOfCandidates(host, usable)), ...shownNames(usable, problems)];
+  return { files: names.length, problems: [...refused, ...found], unasked };
 };
 
 const sorted = (problems: readonly Problem[]): Problem[] =>
@@ -46,9 +58,14 @@ const sorted = (problems: readonly Problem[]): Problem[] =>
 
 const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
 
+/** The same place and words may come from two looks. */
+const unique = (problems: readonly Problem[]): Problem[] => [
+  ...new Map(problems.map((problem) => [describeProblem(problem), problem])).values(),
+];
+
 /**
- * `appfleet check [FILE...]`: every problem at once, as `file:line: key: message (hint)`. Reads files only, so it works on
- * any machine. Exit code 2 when there are problems.
+ * `appfleet check [FILE...]`: every problem at once, as `file:line: key: message (hint)`. Works on any machine; where nginx is,
+ * and we are root, it is asked too. Exit code 2 when there are problems.
  */
 export const checkCommand = async (
   context: Context,
@@ -56,10 +73,11 @@ export const checkCommand = async (
   options: { json: boolean },
 ): Promise<ExitCode> => {
   const host = context.host();
-  const unique = [...new Set(names)];
-  const checked = unique.length === 0 ? await checkInstalled(host) : await checkFiles(host, unique);
-  const problems = sorted(checked.problems);
-  if (options.json) context.print(JSON.stringify({ files: checked.files, problems }, null, 2));
+  const words = [...new Set(names)];
+  const checked = words.length === 0 ? await checkInstalled(context, host) : await checkFiles(context, host, words);
+  const problems = sorted(unique(checked.problems));
+  if (options.json)
+    context.print(JSON.stringify({ files: checked.files, problems, unasked: checked.unasked }, null, 2));
   else {
     const colours = picocolors.createColors(context.colours);
     for (const { file, line, key, message, hint } of problems) {
@@ -69,6 +87,7 @@ export const checkCommand = async (
     }
     const found = problems.length === 0 ? 'no problems' : plural(problems.length, 'problem');
     context.print(`${plural(checked.files, 'file')}, ${found}`);
+    if (checked.unasked !== null) context.complain(`nginx was not asked about the vhosts: ${checked.unasked}`);
   }
   return problems.length === 0 ? 0 : 2;
 };

@@ -14,6 +14,7 @@ import { messageOf } from '../errors.ts';
 import type { Files } from '../ports.ts';
 import { createLister, missingFolders } from './folders.ts';
 import { createReaders, type Reader } from './reader.ts';
+import { readSnippets } from './snippets.ts';
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -200,22 +201,14 @@ export const createFleetReader = (
     };
     for (const { name, container } of [...sites, ...services]) await resolve(name, container);
 
-    const snippets = new Map<string, Snippets<Snippet>>();
-    const present = new Set(await files.list(paths.snippets));
-    const snippet = async (site: string, name: string): Promise<Snippet | null> => {
-      if (!present.has(name)) return null;
-      const source = await readSource(readText, `${paths.snippets}/${name}`);
-      if (source.text !== null) return { file: source.path, text: source.text };
-      // It may forbid something: better the old vhost than one without it.
-      problems.push({ file: source.path, message: `cannot be read: ${source.unreadable ?? ''}` });
-      keep.add(site);
-      return null;
-    };
-    for (const { name } of sites)
-      snippets.set(name, {
-        server: await snippet(name, `${name}.conf`),
-        location: await snippet(name, `${name}_location.conf`),
-      });
+    const own = await readSnippets(
+      files,
+      readText,
+      sites.map(({ name }) => name),
+      read.settings,
+    );
+    problems.push(...own.problems);
+    for (const name of own.keep) keep.add(name);
 
     return {
       sites: usable(sites),
@@ -224,7 +217,7 @@ export const createFleetReader = (
       problems: unique(problems),
       keep,
       environments,
-      snippets,
+      snippets: own.snippets,
       needsSecret,
     };
   };

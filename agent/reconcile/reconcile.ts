@@ -10,7 +10,7 @@ import type { ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';
 import type { Templates } from '../core/template.ts';
 import { renderShared, vhostCandidate, type VhostCandidate } from '../core/vhost.ts';
 import { messageOf } from '../errors.ts';
-import type { Host, VhostChanges, VhostRefusal } from '../ports.ts';
+import type { Host, VhostChanges, VhostProblem, VhostRefusal } from '../ports.ts';
 import { applyPlan, type ApplyOptions, type StepResult } from './apply.ts';
 import type { Beside } from './beside.ts';
 import { certificateExecutors, observeCertificates, sharedFacts } from './certificates.ts';
@@ -33,6 +33,8 @@ export interface Report {
 export interface Reconciler {
   /** What a pass would do, without doing it. */
   plan(): Promise<{ fleet: Fleet; problems: readonly Problem[]; steps: readonly Step[] }>;
+  /** What is wrong with the files, and what nginx would say about their vhosts. Changes nothing; throws what `web` throws. */
+  rehearse(): Promise<{ fleet: Fleet; problems: readonly Problem[]; refusals: readonly VhostProblem[] }>;
   /**
    * With `beside` the pass only begins what takes long, and leaves the sites that wait for it for a later one. With `only` the
    * other sites are left as they are but for their vhosts: a change of one among thousands is served sooner. With `nothing` the
@@ -86,13 +88,8 @@ export const createReconciler = (
   );
   const vhosts = new WeakMap<SiteSpec, { key: string; candidate: VhostCandidate }>();
 
-  /** All that has to be done, as long as the host's certificates are these. */
-  const look = async (
-    fleet: FleetWithUploads,
-    readText: Reader,
-    certificates: ObservedCertificates,
-    only: ReadonlySet<string> | null,
-  ) => {
+  /** What the files ask for, as long as the host's certificates are these. */
+  const wish = async (fleet: FleetWithUploads, certificates: ObservedCertificates) => {
     const { settings } = fleet;
     const facts = await host.web.facts();
     const common = await sharedFacts(host, fleet);
@@ -126,6 +123,17 @@ export const createReconciler = (
         candidates.push(candidate);
       });
     const shared = renderShared(settings, facts, templates, common);
+    return { problems, keep, members, candidates, shared };
+  };
+
+  /** All that has to be done, as long as the host's certificates are these. */
+  const look = async (
+    fleet: FleetWithUploads,
+    readText: Reader,
+    certificates: ObservedCertificates,
+    only: ReadonlySet<string> | null,
+  ) => {
+    const { problems, keep, members, candidates, shared } = await wish(fleet, certificates);
     // Shared containers are looked at in any case: who needs them cannot be judged without.
     const concerned = members.filter(({ name, kind }) => only === null || kind === 'service' || only.has(name));
     if (only !== null) {
@@ -163,6 +171,17 @@ export const createReconciler = (
         null,
       );
       return { fleet, problems, steps: [...before, ...steps] };
+    },
+    rehearse: async () => {
+      const fleet = await read(beginLook());
+      const { problems, keep, candidates, shared } = await wish(
+        fleet,
+        await observeCertificates(host.certificates, fleet),
+      );
+      const changes = await host.web.compare(candidates, shared, keep);
+      // All of them: what was refused before has its place named again.
+      const refusals = await host.web.rehearse({ ...changes, change: candidates });
+      return { fleet, problems, refusals };
     },
     apply: async ({ onProgress, beside, only = null, nothing = false, ...options }) => {
       let readText = beginLook();

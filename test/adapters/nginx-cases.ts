@@ -137,6 +137,41 @@ export const nginxCases: Record<string, (box: Sandbox) => Promise<void>> = {
     assert.deepEqual(await web.refusals(), [refusal]);
   },
 
+  'a rehearsal names the places and leaves everything as it is': async (box) => {
+    const web = box.open();
+    const good = [box.site('a.example'), box.site('b.example', 'return 204;', 'return 200;')];
+    await box.pass(web, good);
+    const before = [box.installed(), box.read('a.example'), readdirSync(`${box.paths.state}/snippets`)];
+    const changes = {
+      change: [
+        box.site('a.example', 'broken on;'),
+        box.site('b.example', 'return 204;', '\nbroken on;'),
+        box.site('c.example'),
+      ],
+      remove: [],
+      shared: null,
+    };
+    const problems = await web.rehearse(changes);
+    assert.deepEqual(
+      problems.map(({ site, file, line }) => [site, file, line]),
+      [
+        ['a.example', '/sites/a.example.ini', undefined],
+        ['b.example', '/vhost.d/b.example.conf', 2],
+      ],
+    );
+    assert.match(problems[0]?.message ?? '', /unknown directive "broken" at `broken on;`/);
+    assert.deepEqual([box.installed(), box.read('a.example'), readdirSync(`${box.paths.state}/snippets`)], before);
+    assert.deepEqual(await web.refusals(), [], 'nothing is remembered');
+    assert.deepEqual(
+      readdirSync(box.paths.state).filter((name) => name.startsWith('check')),
+      [],
+    );
+    assert.deepEqual(
+      readdirSync(`${box.folder}/nginx`).filter((name) => name.startsWith('.')),
+      [],
+    );
+  },
+
   'a refused text is neither tried again nor forgotten until something changes': async (box) => {
     const bad = box.site('b.example', 'broken on;');
     await box.pass(box.open(), [box.site('a.example'), bad]);

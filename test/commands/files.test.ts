@@ -11,7 +11,9 @@ import { helpCommand, schemaCommand } from '../../agent/commands/help.ts';
 import { logsCommand } from '../../agent/commands/logs.ts';
 import { siteCreateCommand, siteRemoveCommand } from '../../agent/commands/site.ts';
 import { fileKinds, runtimes } from '../../agent/core/keys.ts';
+import { AppFleetError } from '../../agent/errors.ts';
 import { createProgram } from '../../agent/program.ts';
+import { createFleetReader } from '../../agent/reconcile/fleet.ts';
 import { createFakeContext } from '../fakes/context.ts';
 import { createFakeHost } from '../fakes/host.ts';
 
@@ -58,6 +60,69 @@ t.test('check looks into the certificates that a site brings along', async (t) =
   );
   host.disk.set('new.ini', own.replaceAll('/etc/c', '/etc/d'));
   t.equal(await checkCommand(context, ['new.ini'], text), 2);
+});
+
+t.test('check looks at the snippets too', async (t) => {
+  const { host, context } = fleet();
+  const folder = '/etc/appfleet/vhost.d';
+  const put = (name: string, body: string): void => void host.disk.set(`${folder}/${name}`, body);
+  const check = async (...names: string[]): Promise<string[]> => {
+    const code = await checkCommand(context, names, text);
+    const lines = context.take().split('\n');
+    t.equal(code, lines.length > 1 ? 2 : 0);
+    return lines.slice(0, -1);
+  };
+  put('example.org.conf', '# listen 80;\ngzip on;\nlisten 8443;\nlocation /x { add_header A "server_name x;"; }\n');
+  put('example.org_location.conf', 'add_header B b;\n');
+  put('example.org.conf~', 'server_name x;\n');
+  t.strictSame(await check(), []);
+
+  put('exampel.org.conf', 'gzip on;\n');
+  t.match(await check(), [
+    `${folder}/exampel.org.conf: is of no site, so nothing uses it (did you mean \`example.org.conf\`?)`,
+  ]);
+  host.disk.delete(`${folder}/exampel.org.conf`);
+  put('qq.conf', '');
+  t.match(await check(), [/qq.conf: is of no site.*DOMAIN_location.conf/]);
+  host.disk.delete(`${folder}/qq.conf`);
+
+  put(
+    'example.org.conf',
+    'gzip on;\nserver_name\n  other.org;\nlisten 127.0.0.1:80;\n"listen" [::1];\nlisten [::]:443 ssl;\n',
+  );
+  const lines = await check();
+  t.match(lines, [
+    /^.*example.org.conf:2: server_name: would take names .*aliases/,
+    /^.*example.org.conf:4: listen: would take what comes in on 127.0.0.1:80 /,
+    /^.*example.org.conf:5: listen: would take what comes in on \[::1\] /,
+    /^.*example.org.conf:6: listen: would take what comes in on \[::\]:443 /,
+  ]);
+  t.equal(lines.length, 4);
+  const reader = await createFleetReader(host.files)();
+  t.ok(reader.keep.has('example.org'), 'and the site keeps what it has');
+  put('example.org.conf', 'gzip on;\n');
+
+  host.refused.set('example.org', 'unknown directive "gzipp"');
+  t.strictSame(await check(), [`${sites}/example.org.ini: unknown directive "gzipp"`], 'nginx was asked');
+  host.disk.set('other.org.ini', '[site]\nruntime = static\nroot = /srv/a\n');
+  t.strictSame(await check('other.org.ini'), [], 'others are not its fault');
+  host.disk.set('new/example.org.conf', 'server_name x.org;\n');
+  t.match(await check('new/example.org.conf'), [/^new\/example.org.conf:1: server_name/]);
+  host.disk.set('new/example.org_location.conf', 'gzipp on;\n');
+  t.match(await check('new/example.org_location.conf'), [/unknown directive "gzipp"/]);
+  host.refused.clear();
+
+  const say = (error: AppFleetError): void => void (host.web.rehearse = () => Promise.reject(error));
+  say(
+    new AppFleetError('AF_NGINX', 'nginx refuses its own configuration: /etc/nginx/x.conf:3: bad', { hint: 'mend it' }),
+  );
+  t.match(await check(), [/: nginx refuses its own configuration: .*x.conf:3: bad \(mend it\)$/]);
+  say(new AppFleetError('AF_FILE', 'only root can have nginx test vhosts'));
+  t.equal(await checkCommand(context, [], text), 0);
+  t.match(context.take(), /no problems\n! nginx was not asked about the vhosts: only root can/);
+  host.web.facts = () => Promise.reject(new AppFleetError('AF_NGINX', 'nginx cannot be run'));
+  t.equal(await checkCommand(context, [], { json: true }), 0);
+  t.match(JSON.parse(context.take()), { problems: [], unasked: 'nginx cannot be run' });
 });
 
 t.test('check of files that are not installed', async (t) => {

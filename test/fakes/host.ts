@@ -193,6 +193,13 @@ export const createFakeHost = (): FakeHost => {
       state.nginx.stale = true;
       return host.web.refusals();
     },
+    rehearse: ({ change }) =>
+      Promise.resolve(
+        change.flatMap(({ site, source }) => {
+          const message = state.refused.get(site);
+          return message === undefined ? [] : [{ site, file: source, message }];
+        }),
+      ),
     needsReload: () => Promise.resolve(state.nginx.stale),
     reload: () => {
       state.nginx.stale = false;
