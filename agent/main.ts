@@ -67,4 +67,11 @@ const main = async (): Promise<void> => {
   }
 };
 
-void main();
+/** Resolves when all that was written is on its way: what goes into a pipe does not go at once. */
+const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => stream.write('', () => resolve()));
+
+// A question that nobody answered, of a Docker that hangs say, must not hold up who has been answered.
+void main()
+  .then(() => Promise.all([flushed(process.stdout), flushed(process.stderr)]))
+  .then(() => process.exit());

@@ -75,6 +75,8 @@ export interface ContainerState {
   /** Value of our spec label: hash of the create body that it was made from. */
   spec: string;
   running: boolean;
+  /** Frozen by `docker pause`: it is up and answers nobody. */
+  paused: boolean;
   imageId: string;
 }
 

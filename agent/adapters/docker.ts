@@ -95,6 +95,7 @@ export const createDocker = (socketPath = '/run/docker.sock', timers: Timers = s
           site: one.Labels[labels.site] ?? '',
           spec: one.Labels[labels.spec] ?? '',
           running: one.State === 'running',
+          paused: one.State === 'paused',
           imageId: one.ImageID,
         }));
       }),

@@ -1,8 +1,11 @@
 /** Looks at the machine from outside, as a visitor or an admin would, for `appfleet doctor`. */
+import { Resolver } from 'node:dns/promises';
 import { lstatSync, rmSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { connect, createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { messageOf } from '../errors.ts';
+import { listenersOn } from './probe-listeners.ts';
 
 export interface WebAnswer {
   status: number;
@@ -22,12 +25,19 @@ export interface Probe {
   head(port: number, name: string, limitSeconds: number): Promise<WebAnswer>;
   /** What nginx answers by itself to a request too large for any site: it wakes nobody. Rejects as `head` does. */
   knock(port: number, name: string): Promise<WebAnswer>;
+  /** The programs that listen on a TCP port, whatever the address, each with one of its processes; null: it cannot be seen. */
+  listeners(port: number): Promise<readonly { program: string; pid: number | null }[]>;
+  /** Addresses of a name in DNS, none when it has none. Rejects when DNS gives no answer. */
+  resolve(name: string): Promise<readonly string[]>;
+  /** Addresses of this host's interfaces, those of loopback excepted. */
+  ownAddresses(): readonly string[];
   /** Whether a connection moves the access time of a unix socket in this folder: sites fall asleep by it. */
   accessTimeMoves(folder: string): Promise<boolean>;
 }
 
 const longestBody = 4096;
-const knockSeconds = 10;
+const knockSeconds = 5;
+const resolveMs = 2000;
 /** Above every max_body_size that a file can ask for; nginx refuses it before it asks a container. */
 const tooLarge = '9000000000000000000';
 
@@ -88,12 +98,30 @@ const connectOnce = (path: string): Promise<string | null> =>
     socket.once('error', (error) => resolve(messageOf(error)));
   });
 
+const absent = ['ENOTFOUND', 'ENODATA'];
+
+const lookUp = async (name: string): Promise<string[]> => {
+  const resolver = new Resolver({ timeout: resolveMs, tries: 1 });
+  const none = (error: unknown): string[] => {
+    if (error instanceof Error && 'code' in error && absent.includes(String(error.code))) return [];
+    throw error;
+  };
+  const answers = [resolver.resolve4(name).catch(none), resolver.resolve6(name).catch(none)];
+  return (await Promise.all(answers)).flat();
+};
+
 export const createProbe = (run: Probe['run']): Probe => ({
   isRoot: () => process.getuid?.() === 0,
   run,
   accepts: connectOnce,
   head: (port, name, limitSeconds) => ask(port, name, 'HEAD', {}, limitSeconds),
   knock: (port, name) => ask(port, name, 'POST', { 'content-length': tooLarge }, knockSeconds),
+  listeners: (port) => Promise.resolve(listenersOn(port)),
+  resolve: lookUp,
+  ownAddresses: () =>
+    Object.values(networkInterfaces()).flatMap((all) =>
+      (all ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
+    ),
   accessTimeMoves: async (folder) => {
     const path = `${folder}/.doctor-${process.pid}.sock`;
     // Listening in a folder that is not there would be called a lack of permission.

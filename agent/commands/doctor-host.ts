@@ -8,18 +8,28 @@ import type { Host } from '../ports.ts';
 import { createReconciler } from '../reconcile/reconcile.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
 import type { Context } from './context.ts';
+import { checkNginx, checkRefusals } from './doctor-web.ts';
 import { type Finding, type Findings, findingsOn } from './finding.ts';
 
 const oldestSystemd = 252;
 const oldestApi = [1, 24] as const;
 const leastMemory = 2e9;
 
-/** Runs one check; what it throws is a broken link of that name. */
+/** Longer than that nobody waits for an answer about one link. */
+const checkSeconds = 8;
+
+/** Runs one check; what it throws is a broken link of that name, and so is silence. */
 const guarded = async (findings: Findings, link: string, check: () => Promise<void>, hint?: string): Promise<void> => {
+  let limit: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    limit = setTimeout(() => reject(new Error(`no answer within ${checkSeconds} s`)), checkSeconds * 1000);
+  });
   try {
-    await check();
+    await Promise.race([check(), silence]);
   } catch (error) {
     findings.broken(link, messageOf(error), hint);
+  } finally {
+    clearTimeout(limit);
   }
 };
 
@@ -61,27 +71,16 @@ const checkDockerPorts = async (host: Host, findings: Findings): Promise<void> =
   else findings.ok('docker over TCP', 'nothing listens on 2375 and 2376');
 };
 
-const checkNginx = async (host: Host, probe: Probe, findings: Findings): Promise<void> => {
-  const { version } = await host.web.facts();
-  const test = await probe.run(['nginx', '-t', '-q']);
-  const said = test.stderr.split('\n').find((line) => /\[(emerg|alert|crit)\]/.test(line)) ?? test.stderr.trim();
-  if (test.code !== 0) findings.broken('nginx', `its configuration has an error: ${said}`, 'nginx -t');
-  else findings.ok('nginx', `version ${version.join('.')}, its configuration is valid`);
-  const [unit] = await host.units.list(['nginx.service']);
-  if (unit?.active !== 'active') findings.broken('nginx', 'it does not run', 'systemctl start nginx');
-  else if (await host.web.needsReload())
-    findings.warn('nginx', 'it has not loaded what is installed', 'systemctl status appfleet; appfleet apply');
-};
-
 const checkAgent = async (host: Host, findings: Findings): Promise<void> => {
   const units = new Map(
     (await host.units.list(['appfleet.service', 'appfleet.socket'])).map(({ name, active }) => [name, active]),
   );
-  if (units.get('appfleet.service') === 'active') findings.ok('agent', 'it runs');
+  const active = units.get('appfleet.service');
+  if (active === 'active') findings.ok('agent', 'it runs');
   else
     findings.broken(
       'agent',
-      'it does not run: sites are served and woken, but nothing falls asleep and no change is applied',
+      `it ${active === 'failed' ? 'failed' : active === 'activating' ? 'does not get ready' : 'does not run'}: sites are served and woken, but nothing falls asleep and no change is applied`,
       'systemctl start appfleet; journalctl -u appfleet',
     );
   if (units.get('appfleet.socket') !== 'active')
@@ -98,6 +97,26 @@ const checkAccessTime = async (probe: Probe, findings: Findings): Promise<void> 
     );
 };
 
+/** The folders that everything else stands in. False when sockets have no place. */
+const checkFolders = async ({ files }: Host, findings: Findings): Promise<boolean> => {
+  const runs = await files.exists(paths.run);
+  const state = await files.exists(paths.state);
+  if (!runs)
+    findings.broken(
+      'folders',
+      `${paths.run} is missing, so nginx reaches no container and none can be woken`,
+      'systemd-tmpfiles --create; systemctl restart appfleet.socket appfleet',
+    );
+  if (!state)
+    findings.broken(
+      'folders',
+      `${paths.state} is missing, so no container can be started and there are no certificates`,
+      'put it back from a backup, or have it made anew: appfleet apply',
+    );
+  if (runs && state) findings.ok('folders', `${paths.run} and ${paths.state} are there`);
+  return runs;
+};
+
 const checkMemory = async (host: Host, findings: Findings): Promise<void> => {
   const text = (await host.files.read('/proc/meminfo')) ?? '';
   const total = Number(/^MemTotal: +(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
@@ -112,7 +131,9 @@ const isDrift = (step: Step): boolean => step.kind === 'write-file' && step.chan
 
 const checkDrift = async (context: Context, findings: Findings): Promise<void> => {
   // A plan makes no password.
-  const { steps } = await createReconciler(context.host(), context.templates(), () => '').plan();
+  const { steps: all } = await createReconciler(context.host(), context.templates(), () => '').plan();
+  // Said of nginx already.
+  const steps = all.filter(({ kind }) => kind !== 'reload-web');
   const edited = steps.filter(isDrift);
   const [first] = edited.length > 0 ? edited : steps;
   const others = (edited.length > 0 ? edited : steps).length - 1;
@@ -132,27 +153,22 @@ const checkFiles = (fleet: Fleet, findings: Findings): void => {
   for (const problem of own) findings.broken('settings', describeProblem(problem), 'appfleet check');
 };
 
-const checkSnippets = async (host: Host, findings: Findings): Promise<void> => {
-  const refusals = await host.web.refusals();
-  if (refusals.length === 0) return findings.ok('vhosts', 'nginx accepts all of them');
-  const [first] = refusals;
-  const others = refusals.length > 1 ? ` and ${refusals.length - 1} more` : '';
-  findings.warn('vhosts', `nginx refused what was asked for ${first?.site ?? ''}${others}: ${first?.message ?? ''}`);
-};
-
 /** Findings about the host: what all sites stand on. */
 export const examineHost = async (context: Context, fleet: Fleet, probe: Probe): Promise<Finding[]> => {
   const findings = findingsOn('host');
   const host = context.host();
   await guarded(findings, 'systemd', () => checkSystemd(probe, findings));
-  await guarded(findings, 'docker', () => checkDocker(host, findings), 'systemctl status docker');
+  const hasRun = await checkFolders(host, findings);
+  await guarded(findings, 'docker', () => checkDocker(host, findings), 'systemctl start docker; journalctl -u docker');
   await guarded(findings, 'docker over TCP', () => checkDockerPorts(host, findings));
-  await guarded(findings, 'nginx', () => checkNginx(host, probe, findings), 'systemctl status nginx');
-  await guarded(findings, 'vhosts', () => checkSnippets(host, findings));
+  await guarded(findings, 'nginx', () => checkNginx(host, fleet, probe, findings), 'systemctl status nginx');
+  await guarded(findings, 'vhosts', () => checkRefusals(host, findings));
   await guarded(findings, 'agent', () => checkAgent(host, findings));
-  await guarded(findings, 'access times', () => checkAccessTime(probe, findings), 'run this as root');
+  if (hasRun) await guarded(findings, 'access times', () => checkAccessTime(probe, findings), 'ls -ld /run/appfleet');
   await guarded(findings, 'memory', () => checkMemory(host, findings));
   checkFiles(fleet, findings);
-  await guarded(findings, 'in step', () => checkDrift(context, findings));
+  // Without it nobody can tell what is to be done.
+  if (findings.all.every(({ link, mark }) => link !== 'docker' || mark !== 'broken'))
+    await guarded(findings, 'in step', () => checkDrift(context, findings));
   return findings.all;
 };

@@ -1,11 +1,11 @@
 /** What `appfleet doctor` checks about one member: file -> unit -> vhost -> socket -> container -> HTTP. */
-import type { Probe, WebAnswer } from '../adapters/probe.ts';
 import { waysToImage } from '../core/image.ts';
 import {
   appSocket,
   appUnit,
   httpSocket,
   mark,
+  paths,
   runDirectory,
   siteUnit,
   socketUnit,
@@ -16,34 +16,13 @@ import {
 } from '../core/names.ts';
 import { describeProblem } from '../core/problem.ts';
 import { messageOf } from '../errors.ts';
-import type { ActiveState, ContainerState, Host } from '../ports.ts';
-import type { Fleet } from '../reconcile/fleet.ts';
 import { type Known, problemsOf } from '../reconcile/members.ts';
 import type { SiteStatus } from '../reconcile/status.ts';
-import { type Finding, type Findings, findingsOn } from './finding.ts';
-
-/** What was read once for all members. */
-export interface Surroundings {
-  host: Host;
-  probe: Probe;
-  fleet: Fleet;
-  units: ReadonlyMap<string, ActiveState>;
-  statuses: ReadonlyMap<string, SiteStatus>;
-  containers: ReadonlyMap<string, ContainerState>;
-  refusals: ReadonlyMap<string, string>;
-  /** Wake what sleeps, to see whether it answers. */
-  wake: boolean;
-  steady: () => number;
-}
-
-interface Patient extends Surroundings {
-  known: Known;
-  status: SiteStatus;
-  findings: Findings;
-}
+import { checkDns, checkHttp } from './doctor-visit.ts';
+import { type Finding, findingsOn } from './finding.ts';
+import { isOpen, type Patient, type Surroundings } from './patient.ts';
 
 const isOurs = (text: string | null): boolean => text?.includes(mark) === true;
-const isOpen = ({ status, units }: Patient): boolean => units.get(siteUnit(status.name)) === 'active';
 
 const checkFile = ({ known, fleet, findings }: Patient): void => {
   const problems = problemsOf(known, fleet);
@@ -52,8 +31,8 @@ const checkFile = ({ known, fleet, findings }: Patient): void => {
 };
 
 /** An image that is not here keeps everything else from being made. */
-const checkImage = async ({ host, known: { image }, findings }: Patient): Promise<void> => {
-  if (image === null || (await host.containers.hasImage(image))) return;
+const checkImage = async ({ host, known: { image }, blind, findings }: Patient): Promise<void> => {
+  if (image === null || blind !== null || (await host.containers.hasImage(image))) return;
   findings.broken('image', `${image} is not on this host, and the agent could not pull it`, waysToImage(image));
 };
 
@@ -70,7 +49,7 @@ const checkUnit = async (patient: Patient): Promise<void> => {
     findings.warn('unit', 'it will stay closed when the host boots', `systemctl enable ${known.name}`);
 };
 
-const checkNeeds = ({ known, statuses, findings }: Patient): void => {
+const checkNeeds = ({ known, statuses, containers, findings }: Patient): void => {
   for (const need of known.needs) {
     const other = statuses.get(need);
     if (other === undefined) findings.broken('needs', `there is no shared container ${need}`);
@@ -79,6 +58,8 @@ const checkNeeds = ({ known, statuses, findings }: Patient): void => {
     else if (other.state === 'not applied' || other.state === 'refused')
       findings.broken('needs', `${need} is ${other.state}`, `appfleet doctor ${need}`);
     else if (other.state === 'stopped') findings.broken('needs', `${need} is stopped`, `systemctl start ${need}`);
+    else if (containers.get(need)?.paused === true)
+      findings.broken('needs', `${need} is paused`, `docker unpause ${need}`);
     else findings.ok('needs', `${need} is ${other.state}`);
   }
 };
@@ -122,18 +103,26 @@ const checkSocket = async ({ host, known, units, findings }: Patient): Promise<v
   else findings.broken('socket', `${httpSocket(name)} points to ${target ?? 'nothing'}`, repair);
 };
 
-const checkContainer = async ({ host, probe, known, status, containers, findings }: Patient): Promise<void> => {
+const checkContainer = async (patient: Patient): Promise<void> => {
+  const { host, probe, known, status, containers, findings, blind } = patient;
   const { name, image } = known;
   const container = containers.get(name);
   if (status.state === 'failed')
     return findings.broken('container', status.problem ?? 'it does not start', `appfleet logs ${name} -n 50`);
   if (status.state === 'waking' || status.state === 'sleeping')
     return findings.ok('container', `it is ${status.state}`);
+  if (blind !== null) return findings.warn('container', `it cannot be seen: ${blind}`);
   if (status.state === 'asleep') {
     const here = image === null || (await host.containers.hasImage(image));
     if (here) return findings.ok('container', 'it sleeps; its image is here');
     return findings.broken('container', `image ${image} is not on this host`, waysToImage(image));
   }
+  if (container?.paused === true)
+    return findings.broken(
+      'container',
+      'it is paused: requests wait for it and get no answer',
+      `docker unpause ${name}`,
+    );
   if (container?.running !== true)
     return findings.broken(
       'container',
@@ -142,48 +131,11 @@ const checkContainer = async ({ host, probe, known, status, containers, findings
     );
   const launch = (await host.files.read(`${startDirectory(name)}/launch`).catch(() => null)) ?? '';
   const spec = /^spec=(.*)$/m.exec(launch)?.[1] ?? '';
-  if (container.spec !== spec) findings.warn('container', 'it runs with older settings', `systemctl restart ${name}`);
+  if (spec !== '' && container.spec !== spec)
+    findings.warn('container', 'it runs with older settings', `systemctl restart ${name}`);
   const refused = known.kind === 'site' ? await probe.accepts(appSocket(name)) : null;
   if (refused === null) findings.ok('container', 'it runs and accepts connections');
   else findings.broken('container', `${appSocket(name)}: ${refused}`, `appfleet logs ${name} -n 50`);
-};
-
-const isUnknownName = ({ status, body }: WebAnswer): boolean => status === 404 && body.includes('no site of this name');
-
-/** One redirect to another name of the same site is followed: nginx sends www to the apex, or back. */
-const visit = async ({ probe, fleet, known }: Patient, limit: number): Promise<WebAnswer> => {
-  const port = fleet.settings.httpPort;
-  const answer = await probe.head(port, known.name, limit);
-  const location = answer.headers['location'];
-  if (answer.status !== 301 || typeof location !== 'string') return answer;
-  const host = URL.canParse(location) ? new URL(location).hostname : '';
-  return host !== known.name && known.aliases.includes(host) ? probe.head(port, host, limit) : answer;
-};
-
-const judge = ({ findings, known }: Patient, answer: WebAnswer, took: string): void => {
-  const { status, headers } = answer;
-  if (status < 500) return findings.ok('HTTP', `it answers ${status}${took}`);
-  const ours = status === 503 && headers['retry-after'] !== undefined;
-  const detail = ours ? 'nginx cannot get an answer from the container (503)' : `the program answers ${status}`;
-  const hint = `appfleet logs ${known.name} -n 50`;
-  if (ours) findings.broken('HTTP', detail, hint);
-  else findings.warn('HTTP', detail, hint);
-};
-
-const checkHttp = async (patient: Patient): Promise<void> => {
-  const { probe, fleet, known, status, findings, wake, steady } = patient;
-  const knock = await probe.knock(fleet.settings.httpPort, known.name);
-  if (isUnknownName(knock)) return findings.broken('HTTP', 'nginx does not know this name', 'appfleet apply');
-  if (!isOpen(patient)) {
-    const { status: code } = await visit(patient, 10);
-    if (code === 503) return findings.ok('HTTP', 'it answers 503, as a closed site does');
-    return findings.warn('HTTP', `the site is closed, but nginx answers ${code}`, 'systemctl reload nginx');
-  }
-  const sleeps = status.state === 'asleep' || status.state === 'failed';
-  if (sleeps && !wake)
-    return findings.ok('HTTP', 'nginx knows its name; it was not woken (--wake does that, to see it answer)');
-  const began = steady();
-  judge(patient, await visit(patient, sleeps ? 600 : 60), sleeps ? ` after ${(steady() - began).toFixed(2)} s` : '');
 };
 
 /** Findings about one member, from its file to its answer. */
@@ -198,7 +150,13 @@ export const examine = async (around: Surroundings, known: Known, status: SiteSt
     }
   };
   checkFile(patient);
-  if (!known.installed) {
+  if (!known.installed && isOpen(patient))
+    findings.broken(
+      'unit',
+      `${startDirectory(known.name)} is missing: it cannot be started again once it stops`,
+      'appfleet apply',
+    );
+  else if (!known.installed) {
     // The links that follow cannot be there: only what keeps them from being made tells something.
     if (findings.all.every(({ mark }) => mark === 'ok')) await guarded('image', () => checkImage(patient));
     if (findings.all.every(({ mark }) => mark === 'ok')) await guarded('unit', () => checkUnit(patient));
@@ -208,10 +166,14 @@ export const examine = async (around: Surroundings, known: Known, status: SiteSt
   checkNeeds(patient);
   if (known.kind === 'site') await guarded('vhost', () => checkVhost(patient));
   if (known.kind === 'site') await guarded('links', () => checkLinks(patient));
-  if (isOpen(patient)) {
+  if (isOpen(patient) && !(await patient.host.files.exists(paths.run))) {
+    // All that follows would be named as broken, and is, for this one reason.
+    findings.broken('socket', `${paths.run} is missing`, 'see folders above');
+  } else if (isOpen(patient)) {
     if (known.kind === 'site') await guarded('socket', () => checkSocket(patient));
     if (known.runtime !== 'static') await guarded('container', () => checkContainer(patient));
   }
   if (known.kind === 'site') await guarded('HTTP', () => checkHttp(patient));
+  if (known.kind === 'site' && patient.dns) await checkDns(patient);
   return findings.all;
 };

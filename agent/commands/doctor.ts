@@ -1,13 +1,16 @@
 import picocolors from 'picocolors';
 import type { Probe } from '../adapters/probe.ts';
 import { messageOf } from '../errors.ts';
+import type { ContainerEngine } from '../ports.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { knownMembers } from '../reconcile/members.ts';
 import { readStatus } from '../reconcile/status.ts';
 import type { Context, ExitCode } from './context.ts';
 import { examineHost } from './doctor-host.ts';
-import { examine, type Surroundings } from './doctor-site.ts';
+import { examine } from './doctor-site.ts';
+import { closedWeb } from './doctor-web.ts';
 import type { Finding } from './finding.ts';
+import type { Surroundings } from './patient.ts';
 import { resolveName } from './resolve.ts';
 import { unknownName } from './unknown.ts';
 
@@ -51,6 +54,11 @@ const summary = (findings: readonly Finding[]): string => {
   return `${plural(findings.length, 'check', 'checks')}: ${links}, ${plural(warnings, 'warning', 'warnings')}`;
 };
 
+const withoutAnswers = (containers: ContainerEngine, because: string): ContainerEngine => {
+  const refuse = (): Promise<never> => Promise.reject(new Error(because));
+  return { ...containers, list: refuse, hasImage: refuse, memory: refuse };
+};
+
 /** How many members are examined side by side. */
 const lanes = 16;
 
@@ -68,13 +76,18 @@ export const doctorCommand = async (
     context.complain('doctor looks at what only root may see: try again with sudo');
     return 2;
   }
-  const host = context.host();
+  let host = context.host();
   const fleet = await createFleetReader(host.files)();
   const name = word === undefined ? undefined : resolveName(word, fleet);
   const members = await knownMembers(host.files, fleet);
   if (name !== undefined && !members.some((member) => member.name === name)) return unknownName(context, name, fleet);
 
   const findings = await examineHost(context, fleet, probe);
+  const trouble = (link: string): string | null =>
+    findings.find((finding) => finding.link === link && finding.mark === 'broken')?.detail ?? null;
+  const blind = trouble('docker');
+  // Once is enough to wait for a Docker that does not answer.
+  if (blind !== null) host = { ...host, containers: withoutAnswers(host.containers, blind) };
   const states = new Map<string, string>();
   try {
     const statuses = new Map((await readStatus(host, fleet)).map((status) => [status.name, status]));
@@ -84,6 +97,9 @@ export const doctorCommand = async (
       fleet,
       statuses,
       units: new Map((await host.units.list(['*.service', '*.socket'])).map((unit) => [unit.name, unit.active])),
+      closedWeb: await closedWeb(host, fleet, probe),
+      blind,
+      dns: name !== undefined,
       containers: new Map((await host.containers.list().catch(() => [])).map((one) => [one.name, one])),
       refusals: new Map((await host.web.refusals()).map(({ site, message }) => [site, message])),
       wake: options.wake,

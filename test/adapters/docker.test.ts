@@ -79,8 +79,15 @@ t.test('containers', async (t) => {
   t.teardown(() => delete process.env['DOCKER_HOST']);
 
   t.same(await docker.list(), [
-    { name: 'blog.example.org', site: 'blog.example.org', spec: 'f00', running: true, imageId: 'sha256:1' },
-    { name: 'x', site: 'x', spec: '', running: false, imageId: 'sha256:2' },
+    {
+      name: 'blog.example.org',
+      site: 'blog.example.org',
+      spec: 'f00',
+      running: true,
+      paused: false,
+      imageId: 'sha256:1',
+    },
+    { name: 'x', site: 'x', spec: '', running: false, paused: false, imageId: 'sha256:2' },
   ]);
   t.match(requests.pop(), /^GET \/containers\/json\?.*appfleet\.site/, 'one call, filtered, without a version');
   t.same(await docker.version(), { version: '26.1.5', api: '1.45' });

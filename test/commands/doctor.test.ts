@@ -35,6 +35,9 @@ const createFakeProbe = (change: Partial<Probe> = {}): Probe & Visits => {
       visits.knocks.push(host);
       return Promise.resolve(answer(413));
     },
+    listeners: () => Promise.resolve([{ program: 'nginx', pid: 7 }]),
+    resolve: () => Promise.resolve(['192.0.2.1']),
+    ownAddresses: () => ['192.0.2.1'],
     accessTimeMoves: () => Promise.resolve(true),
     ...change,
   };
@@ -56,7 +59,15 @@ const wellHost = async (): Promise<FakeHost> => {
   host.accessed.set(`${run}/wake.sock`, 0);
   host.links.set(`${run}/http.sock`, `${run}/wake.sock`);
   const spec = /^spec=(.*)$/m.exec(host.disk.get('/var/lib/appfleet/start/mysql/launch') ?? '')?.[1] ?? '';
-  host.docker.set('mysql', { name: 'mysql', site: 'mysql', spec, running: true, imageId: '', memory: 1 });
+  host.docker.set('mysql', {
+    name: 'mysql',
+    site: 'mysql',
+    spec,
+    running: true,
+    paused: false,
+    imageId: '',
+    memory: 1,
+  });
   return host;
 };
 
@@ -64,7 +75,7 @@ const awake = (host: FakeHost): void => {
   const spec = /^spec=(.*)$/m.exec(host.disk.get(`/var/lib/appfleet/start/${name}/launch`) ?? '')?.[1] ?? '';
   host.active.set(`${name}-app.service`, 'active');
   host.links.set(`${run}/http.sock`, `${run}/r1/app.sock`);
-  host.docker.set(name, { name, site: name, spec, running: true, imageId: '', memory: 1 });
+  host.docker.set(name, { name, site: name, spec, running: true, paused: false, imageId: '', memory: 1 });
 };
 
 const examine = async (
@@ -89,6 +100,7 @@ t.test('all is well', async (t) => {
     `
 ✓ host
   ✓ systemd          version 257
+  ✓ folders          /run/appfleet and /var/lib/appfleet are there
   ✓ docker           version 26.1.5, API 1.45
   ✓ docker over TCP  nothing listens on 2375 and 2376
   ✓ nginx            version 1.26.3, its configuration is valid
@@ -100,7 +112,7 @@ t.test('all is well', async (t) => {
 ✓ app.example.org  asleep
 ✓ mysql  awake
 
-19 checks, all well
+20 checks, all well
 `,
   );
   t.same([probe.heads, probe.knocks], [[], [name]], 'the sleeping site was not woken');
@@ -154,6 +166,51 @@ t.test('each broken link is named', async (t) => {
   await only(/^broken .* container: .*app.sock: ECONNREFUSED/, awake, {
     accepts: () => Promise.resolve('ECONNREFUSED'),
   });
+  await only(
+    /^broken .* container: it is paused: /,
+    (host) => {
+      awake(host);
+      const container = host.docker.get(name);
+      if (container !== undefined) Object.assign(container, { running: false, paused: true });
+    },
+    { head: () => Promise.reject(new Error('nobody is to wait for this')) },
+  );
+  await only(/^broken .* needs: mysql is paused/, (host) => {
+    const container = host.docker.get('mysql');
+    if (container !== undefined) Object.assign(container, { running: false, paused: true });
+  });
+  await only(/^broken .* unit: \/var\/lib\/appfleet\/start\/app.example.org is missing/, (host) => {
+    awake(host);
+    for (const path of host.disk.keys()) if (path.startsWith('/var/lib/appfleet/start/')) host.disk.delete(path);
+  });
+  await only(/^warn .* container: it cannot be seen: refused/, (host) => {
+    awake(host);
+    host.containers.version = () => Promise.reject(new Error('refused'));
+    host.containers.list = () => new Promise(() => undefined);
+  });
+  await only(
+    /^broken .* socket: \/run\/appfleet is missing/,
+    (host) => {
+      awake(host);
+      host.gone.add('/run/appfleet');
+      host.accessed.delete(`${run}/wake.sock`);
+    },
+    { accepts: () => Promise.resolve('ENOENT') },
+  );
+  await only(/^broken .* HTTP: nginx does not run/, (host) => host.active.delete('nginx.service'));
+  await only(/^broken .* HTTP: nginx does not listen on port 80/, () => undefined, {
+    listeners: () => Promise.resolve([]),
+  });
+  await only(/^broken .* HTTP: port 80 belongs to apache2 \(process 3\)/, () => undefined, {
+    listeners: () => Promise.resolve([{ program: 'apache2', pid: 3 }]),
+  });
+  await only(/^warn .* DNS: app.example.org has no address/, () => undefined, { resolve: () => Promise.resolve([]) });
+  await only(/^warn .* DNS: app.example.org leads to 198.51.100.1, which is no address of this host/, () => undefined, {
+    resolve: () => Promise.resolve(['192.0.2.1', '198.51.100.1']),
+  });
+  await only(/^warn .* DNS: cannot be asked: queryA ETIMEOUT/, () => undefined, {
+    resolve: () => Promise.reject(new Error('queryA ETIMEOUT app.example.org')),
+  });
   await only(/^broken .* HTTP: nginx cannot get an answer/, awake, { head: () => Promise.resolve(answer(503)) });
   await only(/^warn .* HTTP: the program answers 500/, awake, { head: () => Promise.resolve(answer(500)) });
   await only(/^broken .* HTTP: nginx does not know this name/, () => undefined, {
@@ -185,7 +242,30 @@ t.test('each trouble of the host is named', async (t) => {
   await expectOnHost(/^warn host systemd: version 247 is older/, () => undefined, said('systemd 247 (247.3)'));
   await expectOnHost(/^broken host nginx: .*\[emerg\] bad/, () => undefined, said('', 1, 'nginx: [emerg] bad in x:1'));
   await expectOnHost(/^broken host nginx: it does not run/, (host) => host.active.delete('nginx.service'));
-  await expectOnHost(/^warn host nginx: it has not loaded/, (host) => void (host.nginx.stale = true));
+  await expectOnHost(/^broken host nginx: it failed/, (host) => host.active.set('nginx.service', 'failed'));
+  await expectOnHost(/^broken host nginx: it runs and does not listen on port 80/, () => undefined, {
+    listeners: () => Promise.resolve([]),
+  });
+  const shared = {
+    listeners: () =>
+      Promise.resolve([
+        { program: 'nginx', pid: 1 },
+        { program: 'apache2', pid: 3 },
+      ]),
+  };
+  await expectOnHost(/^broken host nginx: port 80 belongs to apache2 \(process 3\) as well/, () => undefined, shared);
+  const stranger = { listeners: () => Promise.resolve([{ program: 'an unknown program', pid: null }]) };
+  await expectOnHost(
+    /^broken host nginx: port 443 belongs to an unknown program: nginx cannot start/,
+    (host) => host.active.delete('nginx.service'),
+    stranger,
+  );
+  await expectOnHost(/^broken host folders: \/run\/appfleet is missing/, (host) => host.gone.add('/run/appfleet'));
+  await expectOnHost(/^broken host folders: \/var\/lib\/appfleet is missing/, (host) =>
+    host.gone.add('/var/lib/appfleet'),
+  );
+  await expectOnHost(/^broken host agent: it failed: /, (host) => host.active.set('appfleet.service', 'failed'));
+  await expectOnHost(/^warn host nginx: it is not known to have loaded/, (host) => void (host.nginx.stale = true));
   await expectOnHost(/^broken host agent: it does not run/, (host) => host.active.delete('appfleet.service'));
   await expectOnHost(/^warn host agent: its socket/, (host) => host.active.delete('appfleet.socket'));
   await expectOnHost(/^broken host docker: its API 1.23/, (host) => {

@@ -68,6 +68,7 @@ const everyState = (): FakeHost => {
     site: 'awake.example.org',
     spec: '',
     running: true,
+    paused: false,
     imageId: '',
     memory: 43e6,
   });

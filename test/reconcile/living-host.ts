@@ -57,6 +57,7 @@ export const createLivingHost = (): LivingHost => {
         site: name,
         spec: launch(name, 'spec'),
         running: true,
+        paused: false,
         imageId: launch(name, 'image'),
         memory: 1,
       });
