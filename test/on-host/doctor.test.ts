@@ -68,11 +68,12 @@ const cases: { what: string; trouble: string; subject: string; link: string; det
   },
   {
     what: 'no /var/lib/appfleet',
-    trouble: 'mv /var/lib/appfleet /var/lib/appfleet.away',
+    // A running agent makes it anew.
+    trouble: 'systemctl stop appfleet; mv /var/lib/appfleet /var/lib/appfleet.away',
     subject: 'host',
     link: 'folders',
     detail: /^\/var\/lib\/appfleet is missing/,
-    mend: 'rm -rf /var/lib/appfleet; mv /var/lib/appfleet.away /var/lib/appfleet; appfleet apply',
+    mend: 'rm -rf /var/lib/appfleet; mv /var/lib/appfleet.away /var/lib/appfleet; systemctl start appfleet',
   },
   {
     what: 'another program on the port',
