@@ -90,6 +90,13 @@ export const knownMembers = async (files: Files, fleet: Fleet): Promise<Known[]>
         if (broken.some((one) => one.name === name)) continue;
         broken.push(await kept(files, name, `${folder}/${entry}`, started.has(name)));
       }
+  // Their folder is missing: they go on as they are.
+  const seen = new Set([...sites, ...services, ...broken].map(({ name }) => name));
+  for (const name of [...fleet.keep].filter((one) => started.has(one) && !seen.has(one)).sort()) {
+    const text = (await files.read(`${startDirectory(name)}/launch`).catch(() => null)) ?? '';
+    const folder = /^kind=service$/m.test(text) ? paths.services : paths.sites;
+    broken.push(await kept(files, name, `${folder}/${name}.ini`, true));
+  }
   return [...sites, ...services, ...broken].sort((a, b) =>
     a.kind === b.kind ? (a.name < b.name ? -1 : 1) : a.kind === 'site' ? -1 : 1,
   );

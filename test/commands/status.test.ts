@@ -301,6 +301,22 @@ failed.example.org    ✗ failed          59 s  node
   t.match(empty.take(), 'No sites yet');
 });
 
+t.test('a folder of files that is missing leaves the sites as they are, and status goes on to show them', async (t) => {
+  const host = everyState();
+  host.disk.set('/var/lib/appfleet/start/mysql/launch', 'kind=service\n');
+  const before = await statusesOf(host);
+  for (const path of host.disk.keys()) if (path.startsWith('/etc/appfleet/sites/')) host.disk.delete(path);
+  const after = await statusesOf(host);
+  t.strictSame([...after.keys()], [...before.keys()]);
+  t.strictSame(after.get('stopped.example.org')?.state, 'stopped');
+  t.strictSame(after.get('stopped.example.org')?.enabled, false);
+  const context = createFakeContext(host);
+  t.equal(await statusCommand(context, undefined, { json: false }), 1);
+  t.match(context.take(), /\/etc\/appfleet\/sites: the folder is missing, so what was in it stays as it is/);
+  for (const path of host.disk.keys()) if (path.startsWith('/etc/appfleet/services/')) host.disk.delete(path);
+  t.match((await statusesOf(host)).get('mysql'), { kind: 'service', runtime: 'shared', state: 'awake' });
+});
+
 t.test('one member', async (t) => {
   const host = everyState();
   const context = createFakeContext(host);

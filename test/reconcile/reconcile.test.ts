@@ -300,10 +300,13 @@ t.test('which sites a pass is about', (t) => {
   t.end();
 });
 
-t.test('a folder that is missing removes nothing', async (t) => {
+t.test('a folder that is missing removes nothing, and what was closed stays closed when it is back', async (t) => {
   const host = fleetHost();
   const away = new Map<string, string>();
   await pass(host);
+  const wants = '/etc/systemd/system/multi-user.target.wants/www.example.org.service';
+  await host.units.stop('www.example.org.service');
+  t.ok(host.links.delete(wants), 'disabled');
   for (const [path, text] of host.disk)
     if (path.startsWith('/etc/appfleet/sites/')) {
       away.set(path, text);
@@ -314,6 +317,7 @@ t.test('a folder that is missing removes nothing', async (t) => {
   t.strictSame(report.results, []);
   for (const [path, text] of away) host.disk.set(path, text);
   t.strictSame((await pass(host)).results, []);
+  t.strictSame([host.active.get('www.example.org.service'), host.links.has(wants)], ['inactive', false]);
 });
 
 t.test('sockets that somebody removed are made again', async (t) => {
