@@ -4,6 +4,7 @@ import { paths } from '../core/names.ts';
 import { describeStep, type Step } from '../core/step.ts';
 import { describeProblem } from '../core/problem.ts';
 import { messageOf } from '../errors.ts';
+import { systemTimers, withDeadline } from '../net/timers.ts';
 import type { Host } from '../ports.ts';
 import { createReconciler } from '../reconcile/reconcile.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
@@ -20,16 +21,11 @@ const checkSeconds = 8;
 
 /** Runs one check; what it throws is a broken link of that name, and so is silence. */
 const guarded = async (findings: Findings, link: string, check: () => Promise<void>, hint?: string): Promise<void> => {
-  let limit: NodeJS.Timeout | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    limit = setTimeout(() => reject(new Error(`no answer within ${checkSeconds} s`)), checkSeconds * 1000);
-  });
+  const silence = (): Error => new Error(`no answer within ${checkSeconds} s`);
   try {
-    await Promise.race([check(), silence]);
+    await withDeadline(systemTimers, checkSeconds * 1000, check(), silence);
   } catch (error) {
     findings.broken(link, messageOf(error), hint);
-  } finally {
-    clearTimeout(limit);
   }
 };
 

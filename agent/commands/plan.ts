@@ -2,6 +2,7 @@ import { describeStep } from '../core/step.ts';
 import { describeProblem } from '../core/problem.ts';
 import { createReconciler } from '../reconcile/reconcile.ts';
 import type { Context, ExitCode } from './context.ts';
+import { nothingToDo } from './outcome.ts';
 import { newPassword } from './secret.ts';
 
 /** `appfleet plan`: what a pass would do now. Exit code 2 when a file has problems, else 0. */
@@ -15,7 +16,7 @@ export const planCommand = async (context: Context, options: { json: boolean }):
     for (const problem of problems) context.complain(describeProblem(problem));
     for (const step of steps) context.print(describeStep(step));
     if (fleet.needsSecret) context.print('make a database root password in /etc/appfleet/.env');
-    if (steps.length === 0) context.print('Nothing to do: the host is as the files say.');
+    if (steps.length === 0) context.print(nothingToDo(problems.length));
   }
   return problems.length > 0 ? 2 : 0;
 };

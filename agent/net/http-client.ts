@@ -24,8 +24,8 @@ const longestAnswer = 64 * 1024 * 1024;
 const defaultTimeoutMs = 30_000;
 
 const hints: Record<string, string> = {
-  ENOENT: 'is the agent installed? try: systemctl start appfleet.socket',
-  ECONNREFUSED: 'try: systemctl restart appfleet.socket',
+  ENOENT: 'systemctl start appfleet.socket; appfleet doctor',
+  ECONNREFUSED: 'systemctl restart appfleet.socket',
   EACCES: 'the agent speaks to root only: try again with sudo',
 };
 

@@ -25,6 +25,7 @@ import {
 } from '../core/names.ts';
 import { describeProblem } from '../core/problem.ts';
 import type { Runtime } from '../core/spec.ts';
+import { systemTimers, withDeadline } from '../net/timers.ts';
 import type { ActiveState, Host, UnitDetail } from '../ports.ts';
 import { countConnections } from '../switchboard/connections.ts';
 import { parseWakes, type SiteState, stateOf } from '../switchboard/state.ts';
@@ -72,6 +73,8 @@ export interface SiteStatus {
   /** All that is wrong. */
   problems: readonly string[];
 }
+
+const dockerMs = 3000;
 
 /** Up to so many members systemd is asked about each, asleep or not. */
 const fewMembers = 200;
@@ -135,7 +138,7 @@ const needProblems = (facts: Facts, all: ReadonlyMap<string, Facts>): string[] =
     : facts.known.needs.flatMap((need) => {
         const other = all.get(need);
         if (other?.state === 'failed') return [`${need} failed: ${other.failure?.reason ?? 'it does not start'}`];
-        return other === undefined || isUp(other.facade) ? [] : [`${need} is stopped`];
+        return other === undefined || isUp(other.facade) ? [] : [`${need} is ${other.state}`];
       });
 
 const stateProblems = (facts: Facts, units: ReadonlyMap<string, ActiveState>): string[] => {
@@ -166,7 +169,10 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
   const facts = await Promise.all(members.map((known) => readFacts(host, known, fleet, units)));
   const all = new Map(facts.map((one) => [one.known.name, one]));
 
-  const hasImage = (image: string): Promise<boolean> => host.containers.hasImage(image).catch(() => true);
+  /** What Docker says, or that it is unknown: a Docker that hangs does not keep the rest from being told. */
+  const fromDocker = <T>(asked: Promise<T>, unknown: T): Promise<T> =>
+    withDeadline(systemTimers, dockerMs, asked, () => new Error('silence')).catch(() => unknown);
+  const hasImage = (image: string): Promise<boolean> => fromDocker(host.containers.hasImage(image), true);
   const nothing: UnitDetail = { since: null, restarts: 0, mainPid: 0 };
   const describe = async (facts: Facts): Promise<SiteStatus> => {
     const { known, state, failure, wakes } = facts;
@@ -209,7 +215,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
       enabled: wants.has(siteUnit(name)),
       idle: known.idle,
       lastRequest: iso(access),
-      memoryBytes: hasContainer && runs ? await host.containers.memory(name).catch(() => null) : null,
+      memoryBytes: hasContainer && runs ? await fromDocker(host.containers.memory(name), null) : null,
       restarts: hasContainer ? detail.restarts : 0,
       wakes: wakes.length,
       lastWakeSeconds: wakes.at(-1)?.seconds ?? null,

@@ -153,6 +153,7 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
   const host = everyState();
   host.active.set('mysql.service', 'inactive');
   host.active.set('mysql-app.service', 'inactive');
+  host.disk.set('/var/lib/appfleet/start/mysql/opened', '\n');
   host.active.set('asleep.example.org.socket', 'inactive');
   host.disk.delete(`${run('static.example.org')}/open`);
   host.links.delete(`${run('waking.example.org')}/http.sock`);
@@ -160,6 +161,9 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
   site(host, 'new.example.org', 'runtime = node\nimage = registry.example.org:5000/nowhere:1\n');
   never(host, 'new.example.org');
   site(host, 'newer.example.org', node);
+  host.disk.set('/etc/appfleet/services/redis.ini', '[service]\nimage = redis:7\nimag = x\n');
+  site(host, 'needy.example.org', `${node}needs = redis\n`);
+  open(host, 'needy.example.org');
   never(host, 'newer.example.org');
   site(host, 'half.example.org', node);
   host.disk.delete('/var/lib/appfleet/start/half.example.org/opened');
@@ -174,6 +178,7 @@ t.test('what is wrong is said in words that tell what to do', async (t) => {
   const statuses = await statusesOf(host);
   const problem = (name: string) => statuses.get(name)?.problem;
   t.equal(problem('awake.example.org'), 'mysql is stopped');
+  t.equal(problem('needy.example.org'), 'redis is refused');
   t.equal(
     problem('asleep.example.org'),
     'its socket does not listen; repair it with: systemctl restart asleep.example.org.socket',
@@ -241,6 +246,15 @@ t.test('a site that cannot start is not called sleeping, whatever moment it is l
   host.active.set(`${name}.service`, 'deactivating');
   host.active.set(`${name}-app.service`, 'deactivating');
   t.match((await statusesOf(host)).get(name), { state: 'sleeping' }, 'it is being stopped');
+});
+
+t.test('a Docker that hangs keeps nobody from seeing the rest', async (t) => {
+  const host = everyState();
+  host.containers.memory = () => new Promise(() => undefined);
+  host.containers.hasImage = () => new Promise(() => undefined);
+  const began = performance.now();
+  t.match((await statusesOf(host)).get('awake.example.org'), { state: 'awake', memoryBytes: null });
+  t.ok(performance.now() - began < 5000);
 });
 
 t.test('a failure counts until a start succeeded', (t) => {
