@@ -56,6 +56,7 @@ const wellHost = async (): Promise<FakeHost> => {
   const context = createFakeContext(host);
   const reconciler = createReconciler(host, context.templates(), () => 'secret');
   await reconciler.apply({ width: 1, clock: () => 0, onProgress: () => undefined });
+  host.disk.set('/run/appfleet/mysql/open', '');
   host.accessed.set(`${run}/wake.sock`, 0);
   host.links.set(`${run}/http.sock`, `${run}/wake.sock`);
   const spec = /^spec=(.*)$/m.exec(host.disk.get('/var/lib/appfleet/start/mysql/launch') ?? '')?.[1] ?? '';
