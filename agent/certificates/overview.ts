@@ -1,6 +1,6 @@
 /** What each site's certificate is and what is to become of it, for lists, status and metrics. Times: seconds since the epoch. */
 import { dueOf, lifetimeOf } from '../core/due.ts';
-import type { WantedSite } from './renew.ts';
+import type { WantedSite } from '../core/wanted-sites.ts';
 import type { CertificateStore, InstalledCertificate } from './store.ts';
 
 export interface CertificateView {

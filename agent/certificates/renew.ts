@@ -8,15 +8,11 @@
  */
 import { endPause, mayOrder, notePause } from '../core/budget.ts';
 import { byUrgency, type Due, dueOf, noteWindow, shouldAskWindow } from '../core/due.ts';
-import type { WantedCertificate } from '../core/certificate.ts';
+import type { WantedSite } from '../core/wanted-sites.ts';
 import { inWords, messageOf } from '../errors.ts';
 import { CaError } from './ports.ts';
 import { runSite, type SiteJob, type SiteParts, type SiteResult } from './site-run.ts';
 import type { InstalledCertificate } from './store.ts';
-
-export interface WantedSite extends WantedCertificate {
-  site: string;
-}
 
 export interface RenewOptions {
   /** Names of sites; null for all. */

@@ -7,7 +7,7 @@ import { withCertificateLock } from './cert-lock.ts';
 import type { Context, ExitCode } from './context.ts';
 import { duration } from './duration.ts';
 import { passNow } from './pass.ts';
-import { wantedSites } from './wanted-sites.ts';
+import { wantedSites } from '../core/wanted-sites.ts';
 
 /** Where they keep them unless told otherwise. */
 const usualFolders = ['/etc/letsencrypt/live', '/etc/nginx/certs'];

@@ -3,19 +3,18 @@ import picocolors from 'picocolors';
 import { type CertificateView, viewCertificate } from '../certificates/overview.ts';
 import type { SiteSpec } from '../core/spec.ts';
 import { hasTls } from '../core/tls-keys.ts';
+import { isOrdered, wantedOf } from '../core/wanted-sites.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { resolveName } from './resolve.ts';
 import type { Context, ExitCode } from './context.ts';
 import { duration } from './duration.ts';
 import { table } from './table.ts';
 
-const wanted = ({ name, aliases, tls }: SiteSpec) => ({ site: name, names: [name, ...aliases], keyType: tls.keyType });
-
 /** Views of these sites, those without TLS left out. */
 export const certificateViews = async (context: Context, sites: readonly SiteSpec[]): Promise<CertificateView[]> => {
   const { view } = context.certificates();
   const shown = sites.filter(({ tls }) => hasTls(tls));
-  return Promise.all(shown.map((site) => viewCertificate(view, wanted(site), site.tls.mode === 'auto', context.now())));
+  return Promise.all(shown.map((site) => viewCertificate(view, wantedOf(site), isOrdered(site), context.now())));
 };
 
 /** Seconds of `14d`, `12h`, `90m`; null when it is none. */

@@ -3,7 +3,7 @@ import type { RenewReport } from '../certificates/renew.ts';
 import { resolveName } from './resolve.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { runCertificates } from './cert-run.ts';
-import { wantedSites } from './wanted-sites.ts';
+import { wantedSites } from '../core/wanted-sites.ts';
 import type { Context, ExitCode } from './context.ts';
 import { duration } from './duration.ts';
 

@@ -11,7 +11,7 @@ import { createFleetReader, type Fleet } from '../reconcile/fleet.ts';
 import { takeCertificateLock } from './cert-lock.ts';
 import type { Context } from './context.ts';
 import { passNow } from './pass.ts';
-import { wantedSites } from './wanted-sites.ts';
+import { wantedSites } from '../core/wanted-sites.ts';
 
 const ordersAtOnce = 20;
 

@@ -10,7 +10,7 @@ import { dueOf } from '../core/due.ts';
 import { messageOf } from '../errors.ts';
 import type { Host } from '../ports.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
-import { wantedSites } from './wanted-sites.ts';
+import { wantedSites } from '../core/wanted-sites.ts';
 
 export const renewUnit = 'appfleet-renew.service';
 /** A run that could do nothing about a site, because a budget is used up for instance, is not repeated at every pass. */
