@@ -6,7 +6,9 @@
  * - A site's failure is its own. What concerns all (the CA is away, the clock is wrong) ends the run after the first to find out.
  * - nginx is told of everything in one pass, and only if there is something to tell.
  */
-import { endPause, mayOrder, notePause } from '../core/budget.ts';
+import { blockedUntil } from '../core/attempts.ts';
+import { endOwnPause, mayOrder, notePause } from '../core/budget.ts';
+import type { CertificateState } from '../core/certificate.ts';
 import { byUrgency, type Due, dueOf, noteWindow, shouldAskWindow } from '../core/due.ts';
 import type { WantedSite } from '../core/wanted-sites.ts';
 import { inWords, messageOf } from '../errors.ts';
@@ -17,7 +19,7 @@ import type { InstalledCertificate } from './store.ts';
 export interface RenewOptions {
   /** Names of sites; null for all. */
   only: readonly string[] | null;
-  /** Also what is not due, and what a back-off keeps waiting. Budgets and the CA's own pauses hold. */
+  /** Also what is not due, and what a back-off of our own keeps waiting. Budgets, and what the CA asked for (Retry-After), hold. */
   force: boolean;
   /** Say what would be ordered; ask nobody but the CA for renewal times. */
   dryRun: boolean;
@@ -81,18 +83,24 @@ const askWindows = async (parts: RunParts, sites: readonly WantedSite[]): Promis
   });
 };
 
+/** What becomes of a site for which an order was asked for. */
+const forcedDue = (wanted: WantedSite, found: Due, { failure }: CertificateState, now: number): Due => {
+  if (found.due) return found;
+  const wish = failure?.retryAfter === true ? blockedUntil(failure, now, wanted.names) : null;
+  return wish === null
+    ? { due: true, why: 'missing', reason: 'asked for', names: [...wanted.names] }
+    : { due: false, at: wish, blocked: failure?.reason ?? '' };
+};
+
 const candidateOf = async (parts: RunParts, wanted: WantedSite, force: boolean): Promise<Candidate> => {
   const { site } = wanted;
   const current = await parts.store.current(site);
-  const state = await parts.store.readState(site);
+  const before = await parts.store.readState(site);
+  const state = force ? { ...before, leftOut: {} } : before;
+  if (force && Object.keys(before.leftOut).length > 0)
+    await parts.store.writeState(site, state).catch((error: unknown) => parts.report(`${site}: ${messageOf(error)}`));
   const found = dueOf(wanted, current, state, parts.now());
-  const due: Due =
-    force && !found.due ? { due: true, why: 'missing', reason: 'asked for', names: [...wanted.names] } : found;
-  if (force && state.leftOut !== undefined && Object.keys(state.leftOut).length > 0)
-    await parts.store
-      .writeState(site, { ...state, leftOut: {} })
-      .catch((error: unknown) => parts.report(`${site}: ${messageOf(error)}`));
-  return { site, wanted, current, due };
+  return { site, wanted, current, due: force ? forcedDue(wanted, found, state, parts.now()) : found };
 };
 
 export const renew = async (parts: RunParts, options: RenewOptions): Promise<RenewReport> => {
@@ -135,7 +143,7 @@ export const renew = async (parts: RunParts, options: RenewOptions): Promise<Ren
   /** Nothing can be ordered at all: the first site to find out is told, and the others wait. */
   const prepared = async (): Promise<boolean> => {
     // Who asks for it knows better than an earlier failure.
-    if (options.force) await parts.ledger.change(endPause);
+    if (options.force) await parts.ledger.change(endOwnPause);
     const paused = mayOrder(parts.ledger.now(), { names: [], replaces: true }, parts.rules, parts.now());
     if (paused !== null) {
       for (const { site } of due) results.push({ site, outcome: 'waiting', ...paused });

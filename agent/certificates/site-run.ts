@@ -1,7 +1,14 @@
 /** One site in a run: checks its names from outside in, orders, installs, and keeps what is to be known next time. */
 import { clockTrouble, lifetimeOf } from '../core/due.ts';
-import { noteCertificate, noteFailedValidation, notePause, type Rules } from '../core/budget.ts';
-import { endPause, mayOrder as mayOrderNow, noteOrder } from '../core/budget.ts';
+import {
+  endPause,
+  mayOrder as mayOrderNow,
+  noteCertificate,
+  noteFailedValidation,
+  noteOrder,
+  notePause,
+  type Rules,
+} from '../core/budget.ts';
 import { attemptFailed, attemptSucceeded, type CertificateState, type WantedCertificate } from '../core/certificate.ts';
 import { leaveOut, namesToOrder } from '../core/left-out.ts';
 import { inWords } from '../errors.ts';

@@ -229,3 +229,6 @@ export const notePause = (
 
 /** The CA answered: there is no reason to pause any more. */
 export const endPause = (ledger: Ledger): Ledger => ({ ...ledger, pause: null });
+
+/** Somebody knows better than an earlier failure; what the CA asked for holds. */
+export const endOwnPause = (ledger: Ledger): Ledger => (ledger.pause?.retryAfter === true ? ledger : endPause(ledger));
