@@ -113,8 +113,21 @@ export const createAcme = (options: AcmeOptions): CertificateAuthority => {
     return name;
   };
 
+  /** URL of the account that a key has; null when it has none. */
+  const accountOf = async (key: string): Promise<string | null> => {
+    const find = { onlyReturnExisting: true };
+    try {
+      const found = await guarded((client) => client.post('newAccount', find, { keyPem: key, accountUrl: null }));
+      return urlOf(found.headers['location']);
+    } catch (error) {
+      if (error instanceof CaError && error.problem?.type === 'accountDoesNotExist') return null;
+      throw error;
+    }
+  };
+
   return {
     offers,
+    registered: () => accountOf(keyPem),
     register: () =>
       guarded(async (client) => {
         const contact = contactsOf(options.contacts);
@@ -128,9 +141,7 @@ export const createAcme = (options: AcmeOptions): CertificateAuthority => {
     changeKey: async (newKeyPem) => {
       await guarded((client) => client.changeKey(newKeyPem, account()));
       // Who throws the old key away must be sure: Pebble answers 200, and changes nothing, for a key that another account has.
-      const find = { onlyReturnExisting: true };
-      const found = await guarded((client) => client.post('newAccount', find, { keyPem: newKeyPem, accountUrl: null }));
-      if (found.headers['location'] !== accountUrl)
+      if ((await accountOf(newKeyPem)) !== accountUrl)
         throw refuse('did not take the new key: it belongs to another account');
       keyPem = newKeyPem;
     },

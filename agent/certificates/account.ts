@@ -8,7 +8,7 @@ export interface Account {
   keyPem: string;
   /** Null: the CA has not been told yet. */
   url: string | null;
-  /** The key was made just now: nginx does not answer challenges for it yet. */
+  /** The key came just now: nginx does not answer challenges for it yet. */
   isNew: boolean;
   /** There had been an account, and its key is lost. */
   lost: boolean;
@@ -17,34 +17,47 @@ export interface Account {
 const secretFolder = 0o700;
 const secretFile = 0o600;
 
-const writeUrl = async (files: Files, directory: string, url: string | null): Promise<void> => {
+/** The account with this directory; null where there is no key. Throws AF_FILE. */
+export const readAccount = async (
+  files: Pick<Files, 'read'>,
+  directory: string,
+): Promise<Pick<Account, 'keyPem' | 'url'> | null> => {
+  const keyPem = await files.read(accountKey(directory));
+  return keyPem === null ? null : { keyPem, url: await readUrl(files, directory) };
+};
+
+const readUrl = async (files: Pick<Files, 'read'>, directory: string): Promise<string | null> => {
+  const { url } = parseFields(await files.read(accountFile(directory)));
+  return typeof url === 'string' ? url : null;
+};
+
+/** The account with this directory; a key is made where there is none. Throws AF_FILE. */
+export const openAccount = async (files: Files, x509: Pick<X509, 'newKey'>, directory: string): Promise<Account> => {
+  const found = await readAccount(files, directory);
+  if (found !== null) return { ...found, isNew: false, lost: false };
+  const lost = (await readUrl(files, directory)) !== null;
+  const keyPem = await x509.newKey('ecdsa');
+  await keepAccount(files, directory, { keyPem, url: null });
+  return { keyPem, url: null, isNew: true, lost };
+};
+
+/** Puts an account where there is none. The URL goes first: that of a lost key's account is of no use to another key. */
+export const keepAccount = async (
+  files: Files,
+  directory: string,
+  { keyPem, url }: Pick<Account, 'keyPem' | 'url'>,
+): Promise<void> => {
+  await files.makeFolder(paths.accounts, secretFolder);
+  await files.makeFolder(accountFolder(directory), secretFolder);
+  await keepAccountUrl(files, directory, url);
+  await files.write({ path: accountKey(directory), text: keyPem, mode: secretFile });
+};
+
+/** Keeps the URL that the CA gave the account; null when there is none any more. */
+export const keepAccountUrl = async (files: Files, directory: string, url: string | null): Promise<void> => {
   await files.write({
     path: accountFile(directory),
     text: `${JSON.stringify({ directory, url })}\n`,
     mode: secretFile,
   });
-};
-
-/** The account with this directory; a key is made where there is none. Throws AF_FILE, AF_CERTIFICATE for a key that is none. */
-export const openAccount = async (files: Files, x509: X509, directory: string): Promise<Account> => {
-  const fields = parseFields(await files.read(accountFile(directory)));
-  const url = typeof fields['url'] === 'string' ? fields['url'] : null;
-  const keyPem = await files.read(accountKey(directory));
-  if (keyPem !== null) return { keyPem, url, isNew: false, lost: false };
-  const made = await x509.newKey('ecdsa');
-  await files.makeFolder(paths.accounts, secretFolder);
-  await files.makeFolder(accountFolder(directory), secretFolder);
-  // The URL of a lost key's account is of no use to the new one.
-  await writeUrl(files, directory, null);
-  await files.write({ path: accountKey(directory), text: made, mode: secretFile });
-  return { keyPem: made, url: null, isNew: true, lost: url !== null };
-};
-
-/** Keeps the URL that the CA gave the account; null when there is none any more. */
-export const keepAccountUrl = (files: Files, directory: string, url: string | null): Promise<void> =>
-  writeUrl(files, directory, url);
-
-/** Puts another key in the place of the account's own; the CA must have taken it, or be about to. */
-export const keepAccountKey = async (files: Files, directory: string, keyPem: string): Promise<void> => {
-  await files.write({ path: accountKey(directory), text: keyPem, mode: secretFile });
 };

@@ -59,6 +59,8 @@ export interface CertificateAuthority {
   offers(): Promise<CaOffers>;
   /** Registers the account key or finds its account (RFC 8555 7.3); resolves to the account URL. */
   register(): Promise<string>;
+  /** URL of the account that the key has; null when it has none. Makes none (RFC 8555 7.3.1). */
+  registered(): Promise<string | null>;
   updateContact(contacts: readonly string[]): Promise<void>;
   changeKey(newKeyPem: string): Promise<void>;
   deactivate(): Promise<void>;

@@ -1,10 +1,11 @@
 /** `appfleet cert account` and `cert revoke`: what concerns the account with the CA, and taking a certificate back. */
-import { keepAccountKey, keepAccountUrl } from '../certificates/account.ts';
-import { accountFolder, accountKey, currentGeneration } from '../core/names.ts';
+import { keepAccountUrl, readAccount } from '../certificates/account.ts';
+import { rollOver } from '../certificates/rollover.ts';
+import { accountKey, currentGeneration } from '../core/names.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { resolveName } from './resolve.ts';
 import { withCertificateLock } from './cert-lock.ts';
-import { openAuthority } from './cert-run.ts';
+import { directoryOf, openAuthority } from './cert-run.ts';
 import type { Context, ExitCode } from './context.ts';
 import { passNow } from './pass.ts';
 
@@ -18,56 +19,68 @@ export interface AccountOptions {
   deactivate: boolean;
 }
 
-/** Exit code 0: shown or done. The key is never printed; its thumbprint is public. */
+interface View {
+  directory: string;
+  url: string | null;
+  contacts: readonly string[];
+  thumbprint: string | null;
+  keyFile: string;
+}
+
+const show = (context: Context, view: View, json: boolean): void => {
+  if (json) return context.print(JSON.stringify(view, null, 2));
+  const unknown =
+    view.thumbprint === null
+      ? 'none yet: the first order makes it'
+      : 'not known to the CA yet: the first order registers it';
+  context.print(`directory   ${view.directory}`);
+  context.print(`account     ${view.url ?? unknown}`);
+  context.print(`contacts    ${view.contacts.join(', ') || 'none; set acme_email to hear of trouble'}`);
+  if (view.thumbprint === null) return;
+  context.print(`key         ${view.keyFile}`);
+  context.print(`thumbprint  ${view.thumbprint}`);
+};
+
+/** Exit code 0: shown or done; 2: there is no account to end. The key is never printed; its thumbprint is public. */
 export const certAccountCommand = async (context: Context, options: AccountOptions): Promise<ExitCode> => {
   const { files } = context.host();
   const tools = context.certificates();
   const { settings } = await createFleetReader(files)();
-  const changes = options.update || options.rollover || options.deactivate;
-  const work = async (): Promise<ExitCode> => {
-    const { directory, account, ca } = await openAuthority(context, tools, settings);
-    let { keyPem, url } = account;
-    if (changes) {
-      url = await ca.register();
-      await keepAccountUrl(files, directory, url);
+  const directory = directoryOf(settings);
+  const shown = async (): Promise<void> => {
+    const account = await readAccount(files, directory);
+    const view = {
+      directory,
+      url: account?.url ?? null,
+      contacts: settings.acme.contacts,
+      thumbprint: account === null ? null : tools.x509.thumbprint(account.keyPem),
+      keyFile: accountKey(directory),
+    };
+    show(context, view, options.json);
+  };
+  const change = async (): Promise<ExitCode> => {
+    if (options.deactivate && (await readAccount(files, directory)) === null) {
+      context.complain(`there is no account with ${directory}`);
+      return 2;
     }
+    const { account, ca } = await openAuthority(context, tools, settings);
+    await keepAccountUrl(files, directory, await ca.register());
     if (options.update) await ca.updateContact(settings.acme.contacts);
-    if (options.rollover) {
-      const next = await tools.x509.newKey('ecdsa');
-      // On disk before the CA takes it: a key that only the CA knows would be an account lost.
-      const spare = `${accountFolder(directory)}/account.next.key`;
-      await files.write({ path: spare, text: next, mode: 0o600 });
-      await ca.changeKey(next);
-      await keepAccountKey(files, directory, next);
-      await files.remove(spare);
-      keyPem = next;
-    }
+    if (options.rollover) await rollOver(files, directory, ca, await tools.x509.newKey('ecdsa'));
     if (options.deactivate) {
       await ca.deactivate();
       await files.remove(accountKey(directory));
       await keepAccountUrl(files, directory, null);
     }
     if (account.isNew || options.rollover || options.deactivate) await passNow(context);
-    const view = {
-      directory,
-      url: options.deactivate ? null : url,
-      contacts: settings.acme.contacts,
-      thumbprint: tools.x509.thumbprint(keyPem),
-      keyFile: accountKey(directory),
-    };
-    if (options.json) context.print(JSON.stringify(view, null, 2));
-    else if (options.deactivate)
+    if (options.deactivate && !options.json)
       context.print(`The account with ${directory} has ended; the next order makes a new one.`);
-    else {
-      context.print(`directory   ${view.directory}`);
-      context.print(`account     ${view.url ?? 'not registered yet: the first order does it'}`);
-      context.print(`contacts    ${view.contacts.join(', ') || 'none; set acme_email to hear of trouble'}`);
-      context.print(`key         ${view.keyFile}`);
-      context.print(`thumbprint  ${view.thumbprint}`);
-    }
+    else await shown();
     return 0;
   };
-  return withCertificateLock(work);
+  if (options.update || options.rollover || options.deactivate) return withCertificateLock(change);
+  await shown();
+  return 0;
 };
 
 /** RFC 5280 5.3.1, as far as a subscriber may give them. */

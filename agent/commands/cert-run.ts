@@ -1,7 +1,8 @@
 /** Puts a run over certificates together: the fleet's wishes, the account, the budgets, and what happens afterwards. */
-import { keepAccountUrl, openAccount } from '../certificates/account.ts';
+import { type Account, keepAccountUrl, openAccount } from '../certificates/account.ts';
 import { openLedger } from '../certificates/ledger.ts';
 import { renew, type RenewOptions, type RenewReport } from '../certificates/renew.ts';
+import { settleRollover } from '../certificates/rollover.ts';
 import type { CertificateTools } from '../certificates/tools.ts';
 import { limitsOf } from '../core/budget.ts';
 import { paths, vhostPath } from '../core/names.ts';
@@ -37,14 +38,15 @@ const namedByVhosts = async (context: Context): Promise<Set<string>> => {
   return named;
 };
 
-/** An authority with the account of this host; nothing is asked of it yet. */
+/** An authority with the account of this host; nothing is asked of it yet, unless a rollover of the account's key was cut. */
 export const openAuthority = async (context: Context, tools: CertificateTools, settings: Settings) => {
   const { files } = context.host();
   const directory = directoryOf(settings);
-  const account = await openAccount(files, tools.x509, directory);
   const { caFile, contacts, binding } = settings.acme;
-  const ca = await tools.authority({ directory, caFile, contacts, binding, account });
-  return { directory, account, ca };
+  const authority = (account: Account) => tools.authority({ directory, caFile, contacts, binding, account });
+  const found = await openAccount(files, tools.x509, directory);
+  const account = await settleRollover(files, directory, found, authority);
+  return { directory, account, ca: await authority(account) };
 };
 
 export interface CertificateRun {

@@ -116,6 +116,8 @@ export const accountFolder = (directory: string): string => {
 };
 /** The account's private key, 0600. Its thumbprint is in the answer to every challenge. */
 export const accountKey = (directory: string): string => `${accountFolder(directory)}/account.key`;
+/** The key that is to take its place, while the CA is being told. */
+export const nextAccountKey = (directory: string): string => `${accountFolder(directory)}/account.next.key`;
 /** Its URL, as the CA gave it. */
 export const accountFile = (directory: string): string => `${accountFolder(directory)}/account.json`;
 /** What counts against the CA's limits. */

@@ -288,6 +288,46 @@ t.test('a full disk, a lost account, a revoked certificate', async (t) => {
   t.strictSame(sitesOf(await order('issue', name)), [name], 'the new key is as good as the old');
 });
 
+t.test('a rollover that was cut anywhere costs no account', async (t) => {
+  const name = domain('rolled');
+  await put('rolled', fixed);
+  await applied();
+  t.strictSame(sitesOf(await order('renew')), [name]);
+  const folder = (await host.sh('dirname /var/lib/appfleet/acme/*/account.key')).stdout.trim();
+  const [key, next] = [`${folder}/account.key`, `${folder}/account.next.key`];
+  const account = async (): Promise<{ url: string; thumbprint: string }> =>
+    JSON.parse((await cert('account', '--json')).stdout) as { url: string; thumbprint: string };
+  const isWhole = async (what: string): Promise<void> => {
+    t.strictSame(sitesOf(await order('issue', name)), [name], what);
+    t.equal((await account()).url, url, `${what}: the same account`);
+    t.equal((await host.run(['test', '-e', next], { allowFail: true })).code, 1, `${what}: no key is left over`);
+  };
+  const { url } = await account();
+
+  await host.run(['cp', '-a', key, `${key}.old`]);
+  t.equal((await cert('account', '--rollover')).code, 0);
+  const { thumbprint } = await account();
+  await host.sh(`mv ${key} ${next}; mv ${key}.old ${key}`);
+  await isWhole('the CA had taken the new key, this host had not');
+  t.equal((await account()).thumbprint, thumbprint);
+
+  await host.sh(`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 >${next} 2>/dev/null`);
+  await isWhole('the CA had not heard of the new key');
+  t.equal((await account()).thumbprint, thumbprint);
+
+  await host.run(['cp', '-a', key, next]);
+  await isWhole('only the rest was to be removed');
+
+  for (let milliseconds = 200; milliseconds < 1000; milliseconds += 80)
+    await host.run(
+      ['timeout', '-s', 'KILL', String(milliseconds / 1000), 'appfleet', 'cert', 'account', '--rollover'],
+      {
+        allowFail: true,
+      },
+    );
+  await isWhole('killed again and again');
+});
+
 t.test('certificates of other programs are taken over', async (t) => {
   const name = domain('moved');
   await put('moved', fixed);

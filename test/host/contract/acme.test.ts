@@ -128,6 +128,7 @@ void describe('account', () => {
     const url = await createAcme(one).register();
     assert.match(url, /^https:/);
     const ca = createAcme(one);
+    assert.equal(await ca.registered(), url);
     assert.equal(await ca.register(), url);
     await ca.updateContact(['other@example.org']);
     await ca.updateContact([]);
@@ -152,6 +153,7 @@ void describe('account', () => {
     const ca = createAcme(before);
     const accountUrl = await ca.register();
     const key = newKey();
+    assert.equal(await createAcme(options({ accountKeyPem: key })).registered(), null);
     const first = ca.keyAuthorization('t');
     await ca.changeKey(key);
     assert.notEqual(ca.keyAuthorization('t'), first);
