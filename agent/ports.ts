@@ -1,4 +1,5 @@
 /** What we need from the machine, in our own words. Each adapter implements one of these; nothing else crosses the line. */
+import type { CertificateState } from './core/certificate.ts';
 import type { NginxFacts } from './core/listen.ts';
 import type { VhostCandidate } from './core/vhost.ts';
 
@@ -177,6 +178,8 @@ export interface PairFiles {
 export interface Certificates {
   /** The site's certificate in use; null while it has none and the placeholder stands in. */
   current(site: string): Promise<CertificateInUse | null>;
+  /** What is noted of the site's certificate: failures, names that it goes without, when the CA wants it renewed. */
+  state(site: string): Promise<CertificateState>;
   /** What keeps the files from being a certificate for these names now, and which of them; null: nothing does. */
   wrong(files: PairFiles, names: readonly string[]): Promise<{ file: keyof PairFiles; why: string } | null>;
   /** Folder that the pair in the files would get if it was installed now; null when it is the one in use. Throws as `install`. */

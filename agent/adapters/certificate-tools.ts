@@ -24,7 +24,6 @@ export const createCertificateTools = (files: Files): CertificateTools => {
   return {
     x509,
     store: createStore(files, x509),
-    view: createStore(files, x509, 'chain'),
     authority: async ({ directory, caFile, contacts, binding, account }) =>
       createAcme({
         directoryUrl: directory,

@@ -88,6 +88,7 @@ export const createCertificates = (files: Files, x509: X509, now: () => number):
 
   return {
     current: (site) => store.current(site),
+    state: (site) => store.readState(site),
     wrong: async (paths, names) => {
       const memory = await verdicts(paths.certificate, paths.key);
       if (memory.last !== null && memory.last.names === names.join(' ') && now() < memory.last.until)

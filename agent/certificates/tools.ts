@@ -16,8 +16,6 @@ export interface AuthorityOptions {
 export interface CertificateTools {
   x509: X509;
   store: CertificateStore;
-  /** The same for who only looks: it opens no keys. */
-  view: Pick<CertificateStore, 'current' | 'readState'>;
   /** Connects to nothing yet. Throws AF_FILE when a file of the settings cannot be read. */
   authority(options: AuthorityOptions): Promise<CertificateAuthority>;
   /** `strict`: the CA serves the public internet only, so names that cannot be there are refused at once. */

@@ -5,7 +5,7 @@ import { AppFleetError } from '../errors.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { withCertificateLock } from './cert-lock.ts';
 import type { Context, ExitCode } from './context.ts';
-import { duration } from './duration.ts';
+import { duration } from '../core/duration.ts';
 import { passNow } from './pass.ts';
 import { wantedSites } from '../core/wanted-sites.ts';
 

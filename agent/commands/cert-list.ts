@@ -1,21 +1,11 @@
 /** `appfleet cert list`: every site's certificate, what is wrong with it and when it is renewed. Reads files only. */
 import picocolors from 'picocolors';
-import { type CertificateView, viewCertificate } from '../certificates/overview.ts';
-import type { SiteSpec } from '../core/spec.ts';
-import { hasTls } from '../core/tls-keys.ts';
-import { isOrdered, wantedOf } from '../core/wanted-sites.ts';
+import { viewCertificates } from '../reconcile/certificate-views.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { resolveName } from './resolve.ts';
 import type { Context, ExitCode } from './context.ts';
-import { duration } from './duration.ts';
+import { duration } from '../core/duration.ts';
 import { table } from './table.ts';
-
-/** Views of these sites, those without TLS left out. */
-export const certificateViews = async (context: Context, sites: readonly SiteSpec[]): Promise<CertificateView[]> => {
-  const { view } = context.certificates();
-  const shown = sites.filter(({ tls }) => hasTls(tls));
-  return Promise.all(shown.map((site) => viewCertificate(view, wantedOf(site), isOrdered(site), context.now())));
-};
 
 /** Seconds of `14d`, `12h`, `90m`; null when it is none. */
 export const parsePeriod = (text: string): number | null => {
@@ -40,10 +30,10 @@ export const certListCommand = async (
   const strange = names.filter((name) => !fleet.sites.some((site) => site.name === name));
   for (const name of strange) context.complain(`there is no site ${name}`);
   if (strange.length > 0) return 2;
-  const sites = names.length === 0 ? fleet.sites : fleet.sites.filter(({ name }) => names.includes(name));
   const now = context.now();
-  const all = await certificateViews(context, sites);
-  const views = all.filter(({ expires }) => period === null || expires === null || expires - now < period);
+  const all = [...(await viewCertificates(context.host(), fleet)).values()];
+  const asked = names.length === 0 ? all : all.filter(({ site }) => names.includes(site));
+  const views = asked.filter(({ expires }) => period === null || expires === null || expires - now < period);
   if (options.json) context.print(JSON.stringify({ certificates: views }, null, 2));
   else if (views.length === 0)
     context.print(period === null ? 'No site has TLS.' : `No certificate expires within ${options.expiring ?? ''}.`);

@@ -5,7 +5,7 @@ import { createFleetReader } from '../reconcile/fleet.ts';
 import { runCertificates } from './cert-run.ts';
 import { wantedSites } from '../core/wanted-sites.ts';
 import type { Context, ExitCode } from './context.ts';
-import { duration } from './duration.ts';
+import { duration } from '../core/duration.ts';
 
 export interface CertRenewOptions {
   json: boolean;

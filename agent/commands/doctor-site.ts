@@ -1,4 +1,4 @@
-/** What `appfleet doctor` checks about one member: file -> unit -> vhost -> socket -> container -> HTTP. */
+/** What `appfleet doctor` checks about one member: file -> unit -> vhost -> certificate -> socket -> container -> HTTP. */
 import { waysToImage } from '../core/image.ts';
 import {
   appSocket,
@@ -18,6 +18,7 @@ import { describeProblem } from '../core/problem.ts';
 import { messageOf } from '../errors.ts';
 import { type Known, problemsOf } from '../reconcile/members.ts';
 import type { SiteStatus } from '../reconcile/status.ts';
+import { checkCertificate } from './doctor-certificate.ts';
 import { checkDns, checkHttp } from './doctor-visit.ts';
 import { type Finding, findingsOn } from './finding.ts';
 import { isOpen, type Patient, type Surroundings } from './patient.ts';
@@ -166,6 +167,7 @@ export const examine = async (around: Surroundings, known: Known, status: SiteSt
   checkNeeds(patient);
   if (known.kind === 'site') await guarded('vhost', () => checkVhost(patient));
   if (known.kind === 'site') await guarded('links', () => checkLinks(patient));
+  if (known.kind === 'site') checkCertificate(patient.certificates.get(known.name), findings, patient.host.now());
   if (isOpen(patient) && !(await patient.host.files.exists(paths.run))) {
     // All that follows would be named as broken, and is, for this one reason.
     findings.broken('socket', `${paths.run} is missing`, 'see folders above');

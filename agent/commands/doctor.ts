@@ -5,6 +5,8 @@ import type { ContainerEngine } from '../ports.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { knownMembers } from '../reconcile/members.ts';
 import { readStatus } from '../reconcile/status.ts';
+import { viewCertificates } from '../reconcile/certificate-views.ts';
+import { withUploads } from '../reconcile/uploads.ts';
 import type { Context, ExitCode } from './context.ts';
 import { examineHost } from './doctor-host.ts';
 import { examine } from './doctor-site.ts';
@@ -77,7 +79,7 @@ export const doctorCommand = async (
     return 2;
   }
   let host = context.host();
-  const fleet = await createFleetReader(host.files)();
+  const fleet = await withUploads(await createFleetReader(host.files)(), host.certificates);
   const name = word === undefined ? undefined : resolveName(word, fleet);
   const members = await knownMembers(host.files, fleet);
   if (name !== undefined && !members.some((member) => member.name === name)) return unknownName(context, name, fleet);
@@ -102,6 +104,7 @@ export const doctorCommand = async (
       dns: name !== undefined,
       containers: new Map((await host.containers.list().catch(() => [])).map((one) => [one.name, one])),
       refusals: new Map((await host.web.refusals()).map(({ site, message }) => [site, message])),
+      certificates: await viewCertificates(host, fleet),
       wake: options.wake,
       steady: context.steady,
     };

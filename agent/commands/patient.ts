@@ -1,5 +1,6 @@
 /** What `appfleet doctor` knows when it looks at one member. */
 import type { Probe } from '../adapters/probe.ts';
+import type { CertificateView } from '../core/certificate-view.ts';
 import { siteUnit } from '../core/names.ts';
 import type { ActiveState, ContainerState, Host } from '../ports.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
@@ -16,6 +17,7 @@ export interface Surroundings {
   statuses: ReadonlyMap<string, SiteStatus>;
   containers: ReadonlyMap<string, ContainerState>;
   refusals: ReadonlyMap<string, string>;
+  certificates: ReadonlyMap<string, CertificateView>;
   /** Why no request can reach a site: nginx does not run, say; null when one can. */
   closedWeb: string | null;
   /** Why containers cannot be seen; null when they can. */

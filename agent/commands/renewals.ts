@@ -3,7 +3,6 @@
  * memory, systemd sees to it that there is one at a time, and killing the daemon kills no order.
  */
 import type { Log } from '../adapters/journal.ts';
-import type { CertificateStore } from '../certificates/store.ts';
 import { ledgerFile } from '../core/names.ts';
 import { mayOrder, parseLedger } from '../core/budget.ts';
 import { dueOf } from '../core/due.ts';
@@ -21,12 +20,7 @@ export interface Renewals {
   look(fleet: Fleet): Promise<void>;
 }
 
-export const createRenewals = (
-  host: Host,
-  store: Pick<CertificateStore, 'current' | 'readState'>,
-  clocks: { now: () => number; steady: () => number },
-  log: Log,
-): Renewals => {
+export const createRenewals = (host: Host, clocks: { now: () => number; steady: () => number }, log: Log): Renewals => {
   let running = false;
   let last: { sites: string; at: number } | null = null;
 
@@ -38,8 +32,9 @@ export const createRenewals = (
     if (mayOrder(ledger, { names: [], replaces: true }, none, clocks.now()) !== null) return [];
     const due: string[] = [];
     for (const wanted of wantedSites(sites)) {
-      const [current, state] = [await store.current(wanted.site), await store.readState(wanted.site)];
-      if (dueOf(wanted, current, state, clocks.now()).due) due.push(wanted.site);
+      const { site } = wanted;
+      const [current, state] = [await host.certificates.current(site), await host.certificates.state(site)];
+      if (dueOf(wanted, current, state, clocks.now()).due) due.push(site);
     }
     return due;
   };

@@ -16,6 +16,7 @@ import type { Notify } from '../net/notify.ts';
 import { systemTimers } from '../net/timers.ts';
 import type { StepResult } from '../reconcile/apply.ts';
 import type { Beside } from '../reconcile/beside.ts';
+import { viewCertificates } from '../reconcile/certificate-views.ts';
 import { createLoop } from '../reconcile/loop.ts';
 import { createMetrics } from '../reconcile/metrics.ts';
 import { concernedSites } from '../reconcile/narrow.ts';
@@ -24,6 +25,7 @@ import { createReconciler, type Report } from '../reconcile/reconcile.ts';
 import { createWholePass, type Said } from '../reconcile/whole-pass.ts';
 import { createWorks } from '../reconcile/works.ts';
 import { createIdleWatch } from '../switchboard/idle.ts';
+import { createCertificateAlarms } from './certificate-alarms.ts';
 import type { Context, ExitCode } from './context.ts';
 import { watchHost } from './hints.ts';
 import { createRenewals } from './renewals.ts';
@@ -78,7 +80,8 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     logResult(result);
     metrics.ended(result);
   });
-  const renewals = createRenewals(host, context.certificates().view, context, log);
+  const renewals = createRenewals(host, context, log);
+  const alarms = createCertificateAlarms(log, context.steady);
   let last: Report | null = null;
   let passBegan: number | null = null;
   const told = new Set<string>();
@@ -172,7 +175,11 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
       const late = results.some(
         ({ step, outcome }) => step.kind === 'write-file' && outcome === 'done' && !step.file.isUnit,
       );
-      if (last !== null) await renewals.look(last.fleet);
+      if (last !== null) {
+        const { fleet } = last;
+        await renewals.look(fleet);
+        await alarms.look(() => viewCertificates(host, fleet));
+      }
       if (late || only !== null) systemTimers.after(secondLookSeconds * 1000, () => loop.trigger('second look'));
     },
     onError: (error, retry) => log.error(`pass failed, next try in ${retry.toFixed(1)} s: ${messageOf(error)}`),

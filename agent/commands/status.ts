@@ -4,8 +4,10 @@ import type { SiteState } from '../switchboard/state.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { withPorts } from '../reconcile/taken-ports.ts';
 import { readStatus, type SiteStatus } from '../reconcile/status.ts';
+import { withUploads } from '../reconcile/uploads.ts';
 import type { Context, ExitCode } from './context.ts';
-import { bytes, duration, since } from './duration.ts';
+import { duration } from '../core/duration.ts';
+import { bytes, since } from './duration.ts';
 import { resolveName } from './resolve.ts';
 import { type Cell, table } from './table.ts';
 import { unknownName } from './unknown.ts';
@@ -127,6 +129,17 @@ export const summary = (statuses: readonly SiteStatus[]): string => {
 const idleText = ({ idle }: SiteStatus): string =>
   idle === null ? '' : idle === 'never' ? 'it never falls asleep' : `after ${duration(idle)} without a request`;
 
+/** Who issued it, how long it is good, and what becomes of it. */
+const certificateText = ({ certificate }: SiteStatus, now: number): string => {
+  if (certificate === null) return '';
+  const { issuer, expires, renewal } = certificate;
+  if (expires === null) return renewal === null ? '' : 'none yet; the placeholder stands in';
+  const until = (time: string): string => `in ${duration(Date.parse(time) / 1000 - now)} (${time})`;
+  const end = Date.parse(expires) / 1000 <= now ? `expired (${expires})` : `expires ${until(expires)}`;
+  const again = renewal === null ? '' : `, to be renewed ${Date.parse(renewal) / 1000 <= now ? 'now' : until(renewal)}`;
+  return `${issuer === null || issuer === '' ? '' : `by ${issuer}, `}${end}${again}`;
+};
+
 /** One member, a line per fact. */
 export const statusDetail = (status: SiteStatus, now: number, colours: Colours): string[] => {
   const { text, paint = String } = stateCell(status.state, colours);
@@ -147,6 +160,11 @@ export const statusDetail = (status: SiteStatus, now: number, colours: Colours):
     ['memory', bytes(status.memoryBytes)],
     ['starts', hasContainer ? `${status.wakes} since boot${took}` : ''],
     ['restarts', hasContainer ? String(status.restarts) : ''],
+    ['certificate', certificateText(status, now)],
+    ...(status.certificate?.leftOut ?? []).map(({ name, reason }): [string, string] => [
+      'left out',
+      `${name}: ${reason}`,
+    ]),
   ];
   return [
     `${colours.bold(status.name)}  ${paint(text)}${sinceWhen}`,
@@ -164,7 +182,8 @@ export const statusCommand = async (
   options: { json: boolean },
 ): Promise<ExitCode> => {
   const host = context.host();
-  const fleet = await withPorts(await createFleetReader(host.files)(), host);
+  const ported = await withPorts(await createFleetReader(host.files)(), host);
+  const fleet = await withUploads(ported, host.certificates);
   const name = word === undefined ? undefined : resolveName(word, fleet);
   const statuses = await readStatus(host, fleet, name);
   const colours = picocolors.createColors(context.colours);

@@ -59,6 +59,10 @@ export const createMetrics = (version: string, files: Pick<Files, 'read'>): Metr
   const memory = gauge('memory_bytes', 'Memory of the container, caches excepted', site);
   const lastRequest = gauge('last_request_timestamp_seconds', 'When a connection to the container was last made', site);
   const problem = gauge('site_problem', '1 while something is wrong with the site or its file', site);
+  const expiry = gauge('certificate_expiry_timestamp_seconds', "When the site's certificate expires", site);
+  const renewal = gauge('certificate_renewal_timestamp_seconds', 'When an order is thought of again', site);
+  const orderFailures = gauge('certificate_order_failures', 'Orders in a row that failed', site);
+  const leftOut = gauge('certificate_names_left_out', 'Names of the site that its certificate goes without', site);
   const wakes = counter('wakes_total', 'Starts of the container since the host booted', site);
   const wakeSeconds = new Histogram({
     name: 'appfleet_wake_seconds',
@@ -119,6 +123,15 @@ export const createMetrics = (version: string, files: Pick<Files, 'read'>): Metr
     await countFailures(name, seen);
   };
 
+  const setCertificate = ({ name, certificate }: SiteStatus): void => {
+    if (certificate === null) return;
+    const { expires, renewal: again, failure, leftOut: names } = certificate;
+    if (expires !== null) expiry.set({ site: name }, Date.parse(expires) / 1000);
+    if (again !== null) renewal.set({ site: name }, Date.parse(again) / 1000);
+    orderFailures.set({ site: name }, failure?.count ?? 0);
+    leftOut.set({ site: name }, names.length);
+  };
+
   return {
     passed: ({ results, problems, refusals }, seconds) => {
       const whole = results.every(({ outcome }) => outcome === 'done') && problems.length + refusals.length === 0;
@@ -133,12 +146,14 @@ export const createMetrics = (version: string, files: Pick<Files, 'read'>): Metr
     },
     text: async (statuses) => {
       for (const metric of [state, held, connections, memory, lastRequest, problem]) metric.reset();
+      for (const metric of [expiry, renewal, orderFailures, leftOut]) metric.reset();
       const present = new Set(statuses.map(({ name }) => name));
       for (const name of counted.keys()) if (!present.has(name)) forget(name);
       for (const status of statuses) {
         const labels = { site: status.name };
         for (const one of states) state.set({ ...labels, state: one }, status.state === one ? 1 : 0);
         problem.set(labels, status.problem === null ? 0 : 1);
+        setCertificate(status);
         if (status.idle === null && status.runtime === 'static') continue;
         held.set(labels, status.held);
         connections.set(labels, status.connections);

@@ -30,6 +30,8 @@ import type { ActiveState, Host, UnitDetail } from '../ports.ts';
 import { countConnections } from '../switchboard/connections.ts';
 import { parseWakes, type SiteState, stateOf } from '../switchboard/state.ts';
 import { countWaiting } from '../switchboard/waiting.ts';
+import { type CertificateStatus, certificateStatus } from './certificate-status.ts';
+import { viewCertificates } from './certificate-views.ts';
 import { standingFailure, type StandingFailure } from './failure.ts';
 import type { Fleet } from './fleet.ts';
 import { type Known, knownMembers, problemsOf } from './members.ts';
@@ -68,6 +70,8 @@ export interface SiteStatus {
   held: number;
   /** Connections to its container. */
   connections: number;
+  /** Null for a site without HTTPS, for a shared container, and while the site's file cannot be read. */
+  certificate: CertificateStatus | null;
   /** What is wrong in one line, the most telling first; null when nothing is. */
   problem: string | null;
   /** All that is wrong. */
@@ -166,6 +170,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
   const uptime = Number.parseFloat((await host.files.read('/proc/uptime')) ?? '');
   const wants = new Set(await host.files.list(paths.wants));
   const refusals = new Map((await host.web.refusals()).map(({ site, message }) => [site, message]));
+  const views = await viewCertificates(host, fleet, only);
   const facts = await Promise.all(members.map((known) => readFacts(host, known, fleet, units)));
   const all = new Map(facts.map((one) => [one.known.name, one]));
 
@@ -192,6 +197,8 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
       (isSite && facts.entries.has('r1') ? await host.files.lastAccess(appSocket(name)) : null) ??
       (facts.entries.has('last-request') ? await host.files.lastAccess(lastRequestFile(name)) : null);
     const refusal = refusals.get(name);
+    const view = known.kind === 'site' ? views.get(name) : undefined;
+    const certificate = view === undefined ? null : certificateStatus(view);
     const own = problemsOf(known, fleet).map(describeProblem);
     const problems = [
       ...own,
@@ -200,6 +207,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
       ...(missing || (own.length > 0 && !known.installed) ? [] : stateProblems(facts, units)),
       ...needProblems(facts, all),
       ...doorProblems(facts, link, units),
+      ...(certificate?.problem == null ? [] : [certificate.problem]),
     ];
     return {
       name,
@@ -221,6 +229,7 @@ export const readStatus = async (host: Host, fleet: Fleet, only?: string): Promi
       lastWakeSeconds: wakes.at(-1)?.seconds ?? null,
       held: waiting.get(wakeSocket(name)) ?? 0,
       connections: connections.get(appSocket(name)) ?? 0,
+      certificate,
       problem: problems[0] ?? null,
       problems,
     };

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { bytes, duration } from '../../agent/commands/duration.ts';
+import { bytes } from '../../agent/commands/duration.ts';
+import { duration } from '../../agent/core/duration.ts';
 import { statusCommand } from '../../agent/commands/status.ts';
 import { table } from '../../agent/commands/table.ts';
 import { createFleetReader } from '../../agent/reconcile/fleet.ts';

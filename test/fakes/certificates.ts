@@ -12,7 +12,6 @@ export const createFakeTools = (files: Files, change: Partial<CertificateTools> 
   return {
     x509,
     store: createStore(files, x509),
-    view: createStore(files, x509, 'chain'),
     authority: none('CA'),
     reach: none('network'),
     dnsHook: none('DNS hook'),

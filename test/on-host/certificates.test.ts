@@ -179,6 +179,19 @@ t.test('names that fail are left out, and the others get their certificate', asy
   t.strictSame(run.renewed[0]?.names.toSorted(), [`a.${name}`, `b.${name}`, name]);
   t.strictSame(run.leftOut.map((one) => one.name).toSorted(), [`broken.${name}`, `lost.${name}`]);
   t.match((await cert('list', '--json')).stdout, /goes without (lost|broken)\.five/);
+  for (const command of ['status', 'doctor']) {
+    const { stdout } = await host.run(['appfleet', command, name], { allowFail: true });
+    for (const lost of ['broken', 'lost']) t.match(stdout, new RegExp(`${lost}\\.${name}: `), `${command} names it`);
+  }
+  const metrics = await host.run([
+    'curl',
+    '-sS',
+    '--unix-socket',
+    '/run/appfleet/agent.sock',
+    'http://agent/v1/metrics',
+  ]);
+  t.match(metrics.stdout, `appfleet_certificate_names_left_out{site="${name}"} 2\n`);
+  t.match(metrics.stdout, `appfleet_certificate_expiry_timestamp_seconds{site="${name}"} `);
   const again = await order('renew');
   t.strictSame([again.code, sitesOf(again)], [0, []], 'and it is not asked again at once');
 });
