@@ -186,6 +186,8 @@ export interface Certificates {
   folderFor(site: string, files: PairFiles): Promise<string | null>;
   /** Puts a copy of the pair into use. Throws AF_CERTIFICATE and AF_FILE; what was in use then still is. */
   install(site: string, files: PairFiles, names: readonly string[]): Promise<void>;
+  /** What keeps a file from being the authorities that a CA's own certificate is checked by; null: nothing does. */
+  wrongRoots(path: string): Promise<string | null>;
   /** Whether the self-signed pair is there and whole. */
   hasPlaceholder(): Promise<boolean>;
   makePlaceholder(): Promise<void>;

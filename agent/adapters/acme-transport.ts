@@ -3,6 +3,7 @@ import { Agent } from 'node:https';
 import { createSecureContext, rootCertificates } from 'node:tls';
 import { CaError } from '../certificates/ports.ts';
 import { refusalHint, refusalInWords } from '../core/acme-words.ts';
+import { paths } from '../core/names.ts';
 import { messageOf } from '../errors.ts';
 import { createLimit } from '../net/limit.ts';
 import type { Timers } from '../net/timers.ts';
@@ -32,7 +33,7 @@ export interface Http {
 
 export interface TransportOptions {
   directoryUrl: string;
-  caPem: string | null;
+  ca: { file: string; pem: string } | null;
   timeoutMs: number;
   timers: Timers;
   /** Milliseconds since the epoch: Retry-After may be a date. */
@@ -42,13 +43,13 @@ export interface TransportOptions {
 export type Request = (url: string, method: string, options?: object) => Promise<Answer>;
 
 /** Settings of an axios instance for that CA alone. */
-export const httpOptions = ({ caPem }: TransportOptions): object => ({
+export const httpOptions = ({ ca }: TransportOptions): object => ({
   adapter: 'http',
   httpsAgent: new Agent({
     keepAlive: true,
     maxSockets: requestsAtOnce,
     // One context for all connections: reading Node's 150 roots for each of them would take longer than the handshake.
-    ...(caPem === null ? {} : { secureContext: createSecureContext({ ca: [...rootCertificates, caPem] }) }),
+    ...(ca === null ? {} : { secureContext: createSecureContext({ ca: [...rootCertificates, ca.pem] }) }),
   }),
   headers: { 'User-Agent': 'appfleet (acme-client)' },
   maxContentLength: longestAnswer,
@@ -57,7 +58,11 @@ export const httpOptions = ({ caPem }: TransportOptions): object => ({
   validateStatus: null,
 });
 
-const trustHint = "if this CA is meant, name the file with its root certificate in the setting 'acme_ca_file'";
+const untrusted = 'its own certificate is not trusted by this host';
+const trustHint = (file: string | null): string =>
+  file === null
+    ? `if this CA is meant, name the file with its root certificate in acme_ca_file in ${paths.settings}`
+    : `${file}, which acme_ca_file in ${paths.settings} names, does not hold the root that signed it: put that one there`;
 
 /** Codes of Node and OpenSSL in words, and what to do. */
 const connectionWords: Readonly<Record<string, readonly [words: string, hint?: string]>> = {
@@ -81,7 +86,7 @@ const connectionWords: Readonly<Record<string, readonly [words: string, hint?: s
       'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
       'CERT_UNTRUSTED',
       'CERT_SIGNATURE_FAILURE',
-    ].map((code) => [code, ['its own certificate is not trusted by this host', trustHint] as const]),
+    ].map((code) => [code, [untrusted] as const]),
   ),
 };
 
@@ -94,9 +99,9 @@ const codeOf = (error: unknown): string => {
 export const unreachable = (host: string, words: string, hint?: string, cause?: unknown): CaError =>
   new CaError(`the certificate authority ${host} could not be reached: ${words}`, { unreachable: true, hint, cause });
 
-const failed = (host: string, error: unknown): CaError => {
+const failed = (host: string, caFile: string | null, error: unknown): CaError => {
   const [words, hint] = connectionWords[codeOf(error)] ?? [messageOf(error) || codeOf(error)];
-  return unreachable(host, words, hint, error);
+  return unreachable(host, words, words === untrusted ? trustHint(caFile) : hint, error);
 };
 
 /** The CA said no (or its server had trouble, which says nothing about what was asked). */
@@ -159,7 +164,7 @@ export const createRequest = (http: Http, options: TransportOptions): Request =>
           throw error;
         })
         .catch((error: unknown) => {
-          throw error instanceof CaError ? error : failed(host, error);
+          throw error instanceof CaError ? error : failed(host, options.ca?.file ?? null, error);
         });
       if (answer.status >= 300 && !isBadNonce(answer)) throw refused(host, answer, options.wallClock() / 1000);
       return answer;

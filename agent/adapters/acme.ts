@@ -22,8 +22,8 @@ import type { Answer } from './acme-transport.ts';
 
 export interface AcmeOptions {
   directoryUrl: string;
-  /** Roots to trust besides Node's own for the directory's TLS, PEM. */
-  caPem: string | null;
+  /** Roots to trust besides Node's own for the directory's TLS, and the file that they are from. */
+  ca: { file: string; pem: string } | null;
   accountKeyPem: string;
   /** Null: not registered yet; `register` comes first. */
   accountUrl: string | null;
@@ -60,7 +60,7 @@ export const createAcme = (options: AcmeOptions): CertificateAuthority => {
 
   const open = async (): Promise<Client> => {
     const { axios, Client } = await import('acme-client');
-    const transport = { directoryUrl, caPem: options.caPem, timeoutMs: timeoutSeconds * 1000, timers, wallClock };
+    const transport = { directoryUrl, ca: options.ca, timeoutMs: timeoutSeconds * 1000, timers, wallClock };
     return createSigner({ axios, Client, transport, binding: options.binding });
   };
   const client = (): Promise<Client> =>

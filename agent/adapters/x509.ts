@@ -1,5 +1,5 @@
 /** Certificates and keys: read and checked by node:crypto. Requests are made by @peculiar/x509, which is loaded only then. */
-import { createHash, createPublicKey, generateKeyPair, webcrypto } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPair, webcrypto, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { X509 } from '../certificates/ports.ts';
 import { AppFleetError, messageOf } from '../errors.ts';
@@ -86,6 +86,19 @@ const failing = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
   }
 };
 
+const wrongRoots = (pem: string): string | null => {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  const unreadable = blocks.findIndex((block) => {
+    try {
+      return !new X509Certificate(block);
+    } catch {
+      return true;
+    }
+  });
+  if (blocks.length === 0) return 'there is no certificate in PEM in it';
+  return unreadable < 0 ? null : `certificate ${unreadable + 1} in it cannot be read`;
+};
+
 /** Certificates as this machine's OpenSSL sees them. */
 export const createX509 = (): X509 => ({
   read: (pem) => readChain(pem).map(detailsOf),
@@ -98,6 +111,7 @@ export const createX509 = (): X509 => ({
       throw error;
     }
   },
+  wrongRoots,
   newKey,
   csr: (names, keyPem) => failing('a certificate signing request', () => csr(names, keyPem)),
   placeholder: (names, now) => failing('a self-signed certificate', () => placeholder(names, now)),

@@ -135,6 +135,8 @@ export interface X509 {
    * yet valid, chain out of order or of another issuer. The root is not required. `now`: seconds since the epoch.
    */
   wrong(pair: Pair, names: readonly DnsName[], now: number): string | null;
+  /** What keeps a text from being certificates of authorities in PEM, in a sentence; null: nothing does. */
+  wrongRoots(pem: string): string | null;
   /** PEM: P-256, or RSA 2048. */
   newKey(type: 'ecdsa' | 'rsa'): Promise<string>;
   csr(names: readonly DnsName[], keyPem: string): Promise<string>;

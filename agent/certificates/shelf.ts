@@ -5,6 +5,7 @@ import { AppFleetError, messageOf } from '../errors.ts';
 import type { Certificates, Files, PairFiles } from '../ports.ts';
 import type { Pair, X509 } from './ports.ts';
 import { remembered } from './remembered.ts';
+import { readRoots } from './roots.ts';
 import { createStore } from './store.ts';
 
 type Wrong = Awaited<ReturnType<Certificates['wrong']>>;
@@ -74,6 +75,8 @@ export const createCertificates = (files: Files, x509: X509, now: () => number):
     }
   });
 
+  const wrongRoots = remembered(files, async (path = '') => (await readRoots(files, x509, path)).wrong);
+
   const thumbprint = remembered(files, async (path = '') => {
     const keyPem = await files.read(path);
     return keyPem === null ? null : x509.thumbprint(keyPem);
@@ -110,6 +113,7 @@ export const createCertificates = (files: Files, x509: X509, now: () => number):
       return placeholderIsWhole(chain, key);
     },
     makePlaceholder: async () => void (await store.placeholder(now())),
+    wrongRoots: (path) => wrongRoots(path),
     thumbprint: (path) => thumbprint(path),
   };
 };

@@ -95,6 +95,7 @@ const verdictOf = (
   return { problem: `the certificate goes without ${first.name}${more}: ${first.reason}`, alarm: 'none' };
 };
 
+/** What there is to say about a site's certificate; `now`: seconds since the epoch. */
 export const viewCertificate = (
   wanted: WantedSite,
   current: (CurrentCertificate & { issuer: string }) | null,

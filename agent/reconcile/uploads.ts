@@ -1,6 +1,10 @@
-/** Looks at the pairs of sites with `tls = files`. One that cannot be used is a problem of its site, which keeps what it has. */
+/**
+ * Looks at the files about certificates that an admin put there: the pairs of sites with `tls = files`, and the CA's own root.
+ * A pair that cannot be used is a problem of its site, which keeps what it has.
+ */
 import type { Problem } from '../core/problem.ts';
-import type { SiteSpec } from '../core/spec.ts';
+import { paths } from '../core/names.ts';
+import type { Settings, SiteSpec } from '../core/spec.ts';
 import { hasTls } from '../core/tls-keys.ts';
 import type { Certificates, PairFiles } from '../ports.ts';
 import type { Fleet } from './fleet.ts';
@@ -15,12 +19,23 @@ const filesOf = ({ tls }: SiteSpec): PairFiles | null =>
     ? { certificate: tls.certificate, key: tls.key }
     : null;
 
-/** Adds to a fleet which of its sites' own pairs can be used, and what is wrong with the others. */
+const rootsHint = "put the CA's own root certificate there, or remove the line if everybody trusts this CA";
+
+/** What is wrong with the file that the CA's own certificate is checked by. */
+const rootsProblems = async (
+  { acme: { directory, caFile } }: Settings,
+  certificates: Pick<Certificates, 'wrongRoots'>,
+): Promise<Problem[]> => {
+  const message = directory === null || caFile === null ? null : await certificates.wrongRoots(caFile);
+  return message === null ? [] : [{ file: paths.settings, key: 'acme_ca_file', message, hint: rootsHint }];
+};
+
+/** Adds to a fleet which of its sites' own pairs can be used, and what is wrong with the other files about certificates. */
 export const withUploads = async (
   fleet: Fleet,
-  certificates: Pick<Certificates, 'wrong'>,
+  certificates: Pick<Certificates, 'wrong' | 'wrongRoots'>,
 ): Promise<FleetWithUploads> => {
-  const problems: Problem[] = [];
+  const problems = await rootsProblems(fleet.settings, certificates);
   const uploads = new Map<string, PairFiles>();
   for (const site of fleet.sites) {
     const files = filesOf(site);

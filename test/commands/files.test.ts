@@ -14,6 +14,7 @@ import { fileKinds, runtimes } from '../../agent/core/keys.ts';
 import { AppFleetError } from '../../agent/errors.ts';
 import { createProgram } from '../../agent/program.ts';
 import { createFleetReader } from '../../agent/reconcile/fleet.ts';
+import { makeAuthority } from '../certificates/make-certificate.ts';
 import { createFakeContext } from '../fakes/context.ts';
 import { createFakeHost } from '../fakes/host.ts';
 
@@ -123,6 +124,29 @@ t.test('check looks at the snippets too', async (t) => {
   host.web.facts = () => Promise.reject(new AppFleetError('AF_NGINX', 'nginx cannot be run'));
   t.equal(await checkCommand(context, [], { json: true }), 0);
   t.match(JSON.parse(context.take()), { problems: [], unasked: 'nginx cannot be run' });
+});
+
+t.test("check looks into the file with the CA's own root", async (t) => {
+  const { host, context } = fleet();
+  const settings = '/etc/appfleet/appfleet.ini';
+  host.disk.set(settings, '[appfleet]\nacme_directory = https://ca.example/dir\nacme_ca_file = /etc/ca.pem\n');
+  const check = async (): Promise<string> => {
+    t.equal(await checkCommand(context, [], text), 2);
+    return context.take();
+  };
+  const begin = `${settings}: acme_ca_file: /etc/ca.pem cannot be used:`;
+  t.match(await check(), `${begin} there is no such file (put the CA's own root certificate there`);
+  host.disk.set('/etc/ca.pem', 'rubbish');
+  t.match(await check(), `${begin} there is no certificate in PEM in it`);
+  const { root } = await makeAuthority();
+  host.disk.set('/etc/ca.pem', root.certificatePem.replace(/\n.{20}/, '\n'));
+  t.match(await check(), `${begin} certificate 1 in it cannot be read`);
+  host.disk.set('/etc/ca.pem', `# two\n${root.certificatePem}${root.certificatePem}`);
+  await checkCommand(context, [], text);
+  t.notMatch(context.take(), /acme_ca_file/);
+  host.disk.set(settings, '[appfleet]\nacme_directory = none\nacme_ca_file = /etc/nothing.pem\n');
+  await checkCommand(context, [], text);
+  t.notMatch(context.take(), /acme_ca_file/);
 });
 
 t.test('check of files that are not installed', async (t) => {

@@ -215,6 +215,37 @@ t.test('a CA that is away costs nobody anything', async (t) => {
   t.match(await secure(domain('first')), { code: 0, status: 200 });
 });
 
+t.test('a wrong acme_ca_file is named, with what to do about it', async (t) => {
+  await put('trust', fixed);
+  await applied();
+  const was = await host.read(settings);
+  const file = '/run/cert-test-ca.pem';
+  await host.write(settings, was.replace(/acme_ca_file = .*/, `acme_ca_file = ${file}`));
+  try {
+    for (const [text, why] of [
+      [null, 'there is no such file'],
+      ['rubbish', 'there is no certificate in PEM in it'],
+    ] as const) {
+      if (text !== null) await host.write(file, text);
+      const check = await host.run(['appfleet', 'check'], { allowFail: true });
+      t.match([check.code, check.stdout], [2, `${settings}: acme_ca_file: ${file} cannot be used: ${why} (put `]);
+      const { code, stderr } = await cert('renew');
+      t.match([code, stderr], [2, `${settings}: acme_ca_file: ${file} cannot be used: ${why}\n  try: put `]);
+    }
+    await host.write(file, await pebble.root());
+    t.equal((await host.run(['appfleet', 'check'], { allowFail: true })).code, 0);
+    const { failed } = await order('renew');
+    t.match(
+      failed[0]?.reason,
+      new RegExp(`not trusted by this host.*${file}, which acme_ca_file in ${settings} names`),
+    );
+  } finally {
+    await host.write(settings, was);
+    await host.run(['rm', '-f', file]);
+  }
+  t.strictSame(sitesOf(await order('issue', domain('trust'))), [domain('trust')]);
+});
+
 t.test('two at once: one works, the other leaves', async (t) => {
   for (const name of ['p', 'q', 'r']) await put(name, fixed);
   await applied();

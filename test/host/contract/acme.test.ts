@@ -59,7 +59,7 @@ let pebble: Pebble;
 const usual: PebbleOptions = { httpPort };
 const options = (more: Partial<AcmeOptions> = {}): AcmeOptions => ({
   directoryUrl: pebble.directoryUrl,
-  caPem: readFileSync(pebble.caFile, 'utf8'),
+  ca: { file: pebble.caFile, pem: readFileSync(pebble.caFile, 'utf8') },
   accountKeyPem: newKey(),
   accountUrl: null,
   contacts: [],
@@ -439,11 +439,15 @@ void describe('trouble', () => {
   });
 
   test('a CA whose own certificate nobody trusts names the setting', async () => {
-    const error = await refusal(createAcme(options({ caPem: null })).offers());
+    const error = await refusal(createAcme(options({ ca: null })).offers());
     assert.match(error.message, /not trusted/);
     assert.match(error.hint ?? '', /acme_ca_file/);
     assert.equal(error.unreachable, true);
-    await refusal(createAcme(options({ caPem: 'no certificate' })).offers());
+    const stranger = { file: '/etc/ssl/other.pem', pem: await pebble.root() };
+    const other = await refusal(createAcme(options({ ca: stranger })).offers());
+    assert.match(other.message, /not trusted/);
+    assert.match(other.hint ?? '', /^\/etc\/ssl\/other\.pem, which acme_ca_file in \S+ names, does not hold the root/);
+    await refusal(createAcme(options({ ca: { ...stranger, pem: 'no certificate' } })).offers());
   });
 
   test('what stands before a CA: too many requests with both forms of Retry-After, an error page, an endless answer', async () => {
