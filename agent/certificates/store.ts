@@ -13,7 +13,8 @@ import { sweep } from './sweep.ts';
  * INVARIANTS
  * - A generation is used only after it was read back from disk whole and found good, and it never changes afterwards. `current`
  *   is turned by one rename(2): a crash at any step leaves the old generation in use or the new one, never a part of one.
- * - Install, sweep and write of a state belong to the one run at a time that holds the host's lock. Reading needs no lock.
+ * - Orders, sweep and write of a state belong to the one run at a time that holds the host's lock. The agent installs pairs of the
+ *   admin without it, so sweep spares what is young. Reading needs no lock.
  * - What a vhost still names is never removed, nor what is in use, nor what was in use before that.
  */
 

@@ -1,11 +1,14 @@
-/** Removes certificates that nobody needs any more. For the run that holds the host's lock: another may be writing a generation. */
-import { lookAtGone } from '../core/generation.ts';
+/**
+ * Removes certificates that nobody needs any more. For the run that holds the host's lock. The agent installs pairs of the admin
+ * without it, as the run waits for the agent's passes: what is young is let alone.
+ */
+import { isYoung, lookAtGone } from '../core/generation.ts';
 import { certificateFolder, currentGeneration, generationFolder, goneMark, previousGeneration } from '../core/names.ts';
 import type { Files } from '../ports.ts';
 import { certificateSites, generationsOf, linkedGeneration } from './generations.ts';
 
 /** Removes the site's generations but those in use, in use before, or named by a vhost; resolves to their folders. */
-const sweepSite = async (files: Files, site: string, named: ReadonlySet<string>): Promise<string[]> => {
+const sweepSite = async (files: Files, site: string, named: ReadonlySet<string>, now: number): Promise<string[]> => {
   const used = [
     await linkedGeneration(files, currentGeneration(site)),
     await linkedGeneration(files, previousGeneration(site)),
@@ -13,7 +16,7 @@ const sweepSite = async (files: Files, site: string, named: ReadonlySet<string>)
   const removed: string[] = [];
   for (const generation of await generationsOf(files, site)) {
     const folder = generationFolder(site, generation);
-    if (used.includes(generation) || named.has(folder)) continue;
+    if (used.includes(generation) || named.has(folder) || isYoung(generation, now)) continue;
     await files.removeTree(folder);
     removed.push(folder);
   }
@@ -24,7 +27,8 @@ const sweepSite = async (files: Files, site: string, named: ReadonlySet<string>)
 const sweepGone = async (files: Files, site: string, named: ReadonlySet<string>, now: number): Promise<string[]> => {
   const folder = certificateFolder(site);
   const { text, over } = lookAtGone(await files.read(goneMark(site)), now);
-  if (over && ![...named].some((one) => one.startsWith(`${folder}/`))) {
+  const used = [...named].some((one) => one.startsWith(`${folder}/`));
+  if (over && !used && !(await generationsOf(files, site)).some((one) => isYoung(one, now))) {
     await files.removeTree(folder);
     return [folder];
   }
@@ -46,7 +50,7 @@ export const sweep = async (
       continue;
     }
     if ((await files.read(goneMark(site))) !== null) await files.remove(goneMark(site));
-    removed.push(...(await sweepSite(files, site, named)));
+    removed.push(...(await sweepSite(files, site, named, now)));
   }
   return removed;
 };

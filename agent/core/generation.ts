@@ -17,6 +17,10 @@ export const generationTime = (name: string): number | null => {
   return Number.isNaN(time) ? null : time / 1000;
 };
 
+const hour = 3600;
+/** Whether somebody may be at work in it still. */
+export const isYoung = (name: string, now: number): boolean => Math.abs(now - (generationTime(name) ?? 0)) < hour;
+
 const day = 86_400;
 /** So long the certificates of a site that is gone are kept. */
 export const keptWhenGone = 30 * day;

@@ -7,6 +7,7 @@ import { createFiles } from '../../agent/adapters/files.ts';
 import { createX509 } from '../../agent/adapters/x509.ts';
 import { createStore } from '../../agent/certificates/store.ts';
 import { emptyState } from '../../agent/core/certificate.ts';
+import { currentGeneration, previousGeneration } from '../../agent/core/names.ts';
 import { AppFleetError } from '../../agent/errors.ts';
 import type { Files } from '../../agent/ports.ts';
 import { createFakeHost, type FakeHost } from '../fakes/host.ts';
@@ -149,10 +150,10 @@ t.test('cut at every step: the old one or the new one, whole', async (t) => {
         t.equal(x509.wrong(pair, names, now), null, `cut ${cut}: ${found.keyType}`);
         t.ok(found.keyType === 'rsa' || (withOld && !done));
       }
-      // The next run finishes the job and leaves no rest.
+      // The next run finishes the job, and a later one leaves no rest.
       const again = await after.install(site, second, names, now + 120);
       t.match(await after.current(site), { keyType: 'rsa', generation: again.generation });
-      await after.sweep(new Set([site]), new Set(), now + 180);
+      await after.sweep(new Set([site]), new Set(), now + 2 * 3600);
       t.ok((await after.generations(site)).length <= 2, `cut ${cut}: no rest`);
       t.equal(x509.wrong(await after.pair(again), names, now), null);
       if (done) {
@@ -254,6 +255,24 @@ t.test('sweep', async (t) => {
   t.same(await store.sites(), []);
   t.equal(certificatesOn(host).length, 0);
 });
+
+t.test(
+  'what is being written meanwhile is not swept: the agent installs pairs of the admin without the lock',
+  async (t) => {
+    const host = createFakeHost();
+    const store = createStore(host.files, x509);
+    const old = await store.install(site, first, names, now - 2 * 3600);
+    const fresh = await store.install(site, second, names, now);
+    // As it is between the last file and the link.
+    host.links.set(currentGeneration(site), old.generation);
+    host.links.delete(previousGeneration(site));
+    const none = new Set<string>();
+    t.same(await store.sweep(new Set([site]), none, now + 60), []);
+    for (let nth = 0; nth < 30; nth += 1) await store.sweep(none, none, now - (30 - nth) * day);
+    t.same(await store.sweep(none, none, now + 60), [], 'also when the site has just come back');
+    t.same(await store.sweep(new Set([site]), none, now + 2 * 3600), [fresh.folder]);
+  },
+);
 
 t.test('the placeholder', async (t) => {
   const host = createFakeHost();
