@@ -3,6 +3,7 @@ import { createHash, createPublicKey, generateKeyPair, webcrypto, X509Certificat
 import { promisify } from 'node:util';
 import type { X509 } from '../certificates/ports.ts';
 import { AppFleetError, messageOf } from '../errors.ts';
+import { pemOfJwk } from './x509-jwk.ts';
 import { chainProblem, detailsOf, keyProblem, namesProblem, readChain, readKey } from './x509-pair.ts';
 import { selfSigned } from './x509-placeholder.ts';
 
@@ -113,6 +114,7 @@ export const createX509 = (): X509 => ({
   },
   wrongRoots,
   newKey,
+  keyOfJwk: pemOfJwk,
   csr: (names, keyPem) => failing('a certificate signing request', () => csr(names, keyPem)),
   placeholder: (names, now) => failing('a self-signed certificate', () => placeholder(names, now)),
   thumbprint,

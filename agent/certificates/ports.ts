@@ -139,6 +139,8 @@ export interface X509 {
   wrongRoots(pem: string): string | null;
   /** PEM: P-256, or RSA 2048. */
   newKey(type: 'ecdsa' | 'rsa'): Promise<string>;
+  /** PEM of a private key in JWK (RFC 7517), as certbot keeps account keys. Throws AF_CERTIFICATE. */
+  keyOfJwk(text: string): string;
   csr(names: readonly DnsName[], keyPem: string): Promise<string>;
   /** Self-signed, for the time before the first certificate. */
   placeholder(names: readonly DnsName[], now: number): Promise<Pair>;

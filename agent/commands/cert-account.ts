@@ -59,10 +59,6 @@ export const certAccountCommand = async (context: Context, options: AccountOptio
     show(context, view, options.json);
   };
   const change = async (): Promise<ExitCode> => {
-    if (options.deactivate && (await readAccount(files, directory)) === null) {
-      context.complain(`there is no account with ${directory}`);
-      return 2;
-    }
     const { account, ca } = await openAuthority(context, tools, settings);
     await keepAccountUrl(files, directory, await ca.register());
     if (options.update) await ca.updateContact(settings.acme.contacts);
@@ -78,6 +74,10 @@ export const certAccountCommand = async (context: Context, options: AccountOptio
     else await shown();
     return 0;
   };
+  if (options.deactivate && (await readAccount(files, directory)) === null) {
+    context.complain(`there is no account with ${directory}`);
+    return 2;
+  }
   if (options.update || options.rollover || options.deactivate) return withCertificateLock(change);
   await shown();
   return 0;

@@ -1,4 +1,6 @@
-/** `appfleet cert import [FOLDER...]`: takes over certificates that certbot, acme-companion or nginx-proxy left. */
+/** `appfleet cert import [FOLDER...]`: takes over what certbot, acme-companion or nginx-proxy left: certificates, and certbot's account. */
+import { keepAccount } from '../certificates/account.ts';
+import { chooseAccount } from '../certificates/import-account.ts';
 import { decideImports } from '../certificates/import.ts';
 import { findPairs } from '../certificates/layouts.ts';
 import { AppFleetError } from '../errors.ts';
@@ -20,16 +22,19 @@ export const certImportCommand = async (
 ): Promise<ExitCode> => {
   const { files } = context.host();
   const { store, x509 } = context.certificates();
-  return withCertificateLock(async () => {
+  const work = async (): Promise<ExitCode> => {
+    const places = folders.length > 0 ? folders : usualFolders;
     const found = [];
-    for (const folder of folders.length > 0 ? folders : usualFolders) found.push(...(await findPairs(files, folder)));
-    if (found.length === 0) {
-      const where = (folders.length > 0 ? folders : usualFolders).join(' or ');
-      if (options.json) context.print(JSON.stringify({ imported: [], unused: [] }));
-      else context.complain(`there is no certificate in ${where}`);
+    for (const folder of places) found.push(...(await findPairs(files, folder)));
+    const { sites, settings } = await createFleetReader(files)();
+    const { directory } = settings.acme;
+    const account =
+      directory === null ? { take: null, unused: [] } : await chooseAccount(files, x509, places, directory);
+    if (found.length + account.unused.length === 0 && account.take === null) {
+      if (options.json) context.print(JSON.stringify({ account: null, imported: [], unused: [], failed: [] }));
+      else context.complain(`there is no certificate in ${places.join(' or ')}`);
       return folders.length > 0 ? 2 : 0;
     }
-    const { sites } = await createFleetReader(files)();
     const wanted = await Promise.all(
       wantedSites(sites).map(async ({ site, names }) => ({
         site,
@@ -39,7 +44,7 @@ export const certImportCommand = async (
     );
     const decisions = decideImports(found, wanted, x509, context.now());
     const imported: { source: string; site: string; names: readonly string[]; expires: number }[] = [];
-    const unused: { source: string; reason: string }[] = [];
+    const unused: { source: string; reason: string }[] = [...account.unused];
     const failed: { source: string; site: string; reason: string }[] = [];
     for (const decision of decisions) {
       if (!decision.use) {
@@ -57,15 +62,23 @@ export const certImportCommand = async (
           failed.push({ source, site, reason: error.message });
         }
     }
-    if (!options.dryRun && imported.length > 0) await passNow(context);
-    if (options.json) context.print(JSON.stringify({ imported, unused, failed }, null, 2));
-    else {
+    if (!options.dryRun) {
+      if (directory !== null && account.take !== null) await keepAccount(files, directory, account.take);
+      // nginx has to answer for the account's key as well.
+      if (imported.length > 0 || account.take !== null) await passNow(context);
+    }
+    if (options.json) {
+      const taken = account.take === null ? null : { source: account.take.source, url: account.take.url };
+      context.print(JSON.stringify({ account: taken, imported, unused, failed }, null, 2));
+    } else {
       const verb = options.dryRun ? 'would take' : 'takes';
+      if (account.take !== null) context.print(`this host ${verb} the account ${account.take.source}`);
       for (const { source, site, expires } of imported)
         context.print(`${site} ${verb} ${source}, good for ${duration(expires - context.now())}`);
       for (const { source, reason } of unused) context.print(`${source} is not used: ${reason}`);
       for (const { source, site, reason } of failed) context.complain(`${site} cannot take ${source}: ${reason}`);
     }
     return failed.length > 0 ? 1 : 0;
-  });
+  };
+  return options.dryRun ? work() : withCertificateLock(work);
 };

@@ -3,7 +3,6 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createFiles } from '../../agent/adapters/files.ts';
-import { pemOfJwk } from '../../agent/adapters/x509-jwk.ts';
 import { createX509 } from '../../agent/adapters/x509.ts';
 import { findCertbotAccounts } from '../../agent/certificates/certbot-accounts.ts';
 import { decideImports, type ImportSite } from '../../agent/certificates/import.ts';
@@ -245,7 +244,7 @@ t.test("certbot's accounts", async (t) => {
   );
   await put(`${accounts}/${ids[1]}/regr.json`, '{"body": {}, "uri": "file:///etc/passwd"}');
   await putCertbot(base, 'example.org', [await issue(['example.org'])]);
-  const find = (of: string) => findCertbotAccounts(files, base, of, pemOfJwk);
+  const find = (of: string) => findCertbotAccounts(files, base, of, (jwk) => x509.keyOfJwk(jwk));
   const found = await find(directory);
   t.match(found, [
     {

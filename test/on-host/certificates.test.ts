@@ -1,5 +1,7 @@
 /** Certificates from a real CA (Pebble): for sites in whatever state, with names that fail, with a CA that is away, killed anywhere. */
+import { generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
+import { createX509 } from '../../agent/adapters/x509.ts';
 import { startPebble, type Pebble } from '../host/pebble.ts';
 import { testHost } from './support.ts';
 
@@ -392,6 +394,27 @@ t.test('certificates of other programs are taken over', async (t) => {
   t.equal(await serial(name), theirs);
   t.equal((await cert('import', '/srv/cert-test')).code, 2, 'a folder without certificates');
   await host.sh('rm -rf /srv/cert-import');
+});
+
+t.test("certbot's account is gone on with", async (t) => {
+  const name = domain('account');
+  await put('account', fixed);
+  await applied();
+  const { host: authority, pathname } = new URL(pebble.directoryUrl);
+  const accounts = `/srv/cert-import/accounts/${authority}${pathname}`;
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  await host.write(`${accounts}/aa/private_key.json`, JSON.stringify(privateKey.export({ format: 'jwk' })), 0o600);
+  try {
+    t.match((await cert('import', '/srv/cert-import')).stdout, /is not used: this host has an account with that CA/);
+    await host.sh('rm -rf /var/lib/appfleet/acme');
+    t.match((await cert('import', '/srv/cert-import')).stdout, 'this host takes the account');
+    t.strictSame(sitesOf(await order('renew')), [name], 'its key signs orders, and nginx answers for it');
+    const { stdout } = await cert('account', '--json');
+    const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    t.equal((JSON.parse(stdout) as { thumbprint: string }).thumbprint, createX509().thumbprint(keyPem));
+  } finally {
+    await host.sh('rm -rf /srv/cert-import /var/lib/appfleet/acme');
+  }
 });
 
 t.test('certificates that live for minutes are renewed by themselves, and no visitor notices', async (t) => {
