@@ -142,6 +142,19 @@ const prove = async (
   return [...failed].map(([name, reason]) => ({ name, reason, retryAfterSeconds: null }));
 };
 
+/**
+ * Now, or the moment of the leaf's life that is next to it: a certificate that was made just now and is not valid now says that
+ * our clock is wrong, which is for who asked to find out (clockTrouble).
+ */
+const withinLife = (x509: X509, chainPem: string, now: number): number => {
+  try {
+    const [leaf] = x509.read(chainPem);
+    return leaf === undefined ? now : Math.max(leaf.notBefore, Math.min(now, leaf.notAfter - 1));
+  } catch {
+    return now; // `wrong` says what it is instead
+  }
+};
+
 const download = async (
   { ca, x509, now }: OrderParts,
   order: OrderView,
@@ -151,7 +164,7 @@ const download = async (
   const chains = await ca.download(order);
   let wrong = 'the CA sent no chain';
   for (const chainPem of chains) {
-    const verdict = x509.wrong({ chainPem, keyPem }, names, now());
+    const verdict = x509.wrong({ chainPem, keyPem }, names, withinLife(x509, chainPem, now()));
     if (verdict === null) return { chainPem, keyPem };
     wrong = verdict;
     // The default chain is what the CA recommends; another one mends only what is wrong with the chain.

@@ -12,8 +12,8 @@ import { leftOutUntil, namesToOrder } from './left-out.ts';
  *   a site are never less than minutes apart and their number falls off exponentially.
  * - A certificate that is not yet valid by our clock is due: either it was made while this clock ran ahead, and then visitors
  *   refuse it, or the clock is behind now, and then the new one is refused like the old. `clockTrouble` tells the second case
- *   from the first after one order; who orders then pauses for all sites (budget.ts), so a wrong clock costs one order, not one
- *   per site.
+ *   from the first after one order; who orders then pauses for all sites (budget.ts), so a wrong clock costs the orders that were
+ *   under way, not one per site; and once it is right they are gone on with.
  * - A time of ours in the future was written by a clock that ran ahead: it is not waited for (attempts.ts). Times in the future
  *   by more than the longest wait likewise. So a clock set back by a year blocks nothing.
  * - The CA's window cannot put a renewal off for ever: at the latest it is due when a tenth of the lifetime is left.
