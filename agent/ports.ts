@@ -1,5 +1,5 @@
 /** What we need from the machine, in our own words. Each adapter implements one of these; nothing else crosses the line. */
-import type { CertificateState } from './core/certificate.ts';
+import type { CertificateState, CurrentCertificate } from './core/certificate.ts';
 import type { NginxFacts } from './core/listen.ts';
 import type { VhostCandidate } from './core/vhost.ts';
 
@@ -153,19 +153,11 @@ export interface WebServer {
 }
 
 /** A certificate that is installed. */
-export interface CertificateInUse {
+export interface CertificateInUse extends CurrentCertificate {
   /** Folder of chain and key, which never change in it. */
   folder: string;
-  names: readonly string[];
   issuer: string;
-  /** Seconds since the epoch, as `notAfter` and `obtained`. */
-  notBefore: number;
-  notAfter: number;
-  fingerprint: string;
-  keyType: 'ecdsa' | 'rsa';
   selfSigned: boolean;
-  /** When it was installed; null when unknown. */
-  obtained: number | null;
 }
 
 /** A chain, leaf first, and the key of the leaf: files in PEM that an admin put somewhere. */

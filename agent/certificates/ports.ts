@@ -1,4 +1,5 @@
 /** What issuing certificates needs from the outside: a certificate authority, X.509, a look from outside in, a DNS provider. */
+import type { CurrentCertificate } from '../core/certificate.ts';
 import { AppFleetError } from '../errors.ts';
 
 /** A name as the CA knows it: ASCII, lower case, maybe `*.` in front. */
@@ -110,15 +111,10 @@ export class CaError extends AppFleetError {
   }
 }
 
-export interface CertificateDetails {
-  names: readonly DnsName[];
+/** What is in a certificate. */
+export interface CertificateDetails extends Omit<CurrentCertificate, 'obtained'> {
   serial: string;
   issuer: string;
-  /** Seconds since the epoch, as `notAfter`. */
-  notBefore: number;
-  notAfter: number;
-  fingerprint: string;
-  keyType: 'ecdsa' | 'rsa';
   selfSigned: boolean;
 }
 

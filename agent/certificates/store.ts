@@ -4,7 +4,7 @@ import { generationName, generationTime } from '../core/generation.ts';
 import { certificateFolder, generationFolder, pairPaths, paths, placeholderFolder } from '../core/names.ts';
 import { certificateState, currentGeneration, previousGeneration } from '../core/names.ts';
 import { AppFleetError, messageOf } from '../errors.ts';
-import type { Files } from '../ports.ts';
+import type { CertificateInUse, Files } from '../ports.ts';
 import { certificateSites, generationsOf, isSite, linkedGeneration } from './generations.ts';
 import type { CertificateDetails, Pair, X509 } from './ports.ts';
 import { sweep } from './sweep.ts';
@@ -18,16 +18,12 @@ import { sweep } from './sweep.ts';
  * - What a vhost still names is never removed, nor what is in use, nor what was in use before that.
  */
 
-/** A generation in use. */
-export interface InstalledCertificate extends CertificateDetails {
+/** A generation in use. Its folder is what a vhost names. */
+export interface InstalledCertificate extends CertificateDetails, CertificateInUse {
   site: string;
   generation: string;
-  /** The generation's folder: what a vhost names. */
-  folder: string;
   chainPath: string;
   keyPath: string;
-  /** When it was installed, by this host's clock in seconds since the epoch; null when unknown. */
-  obtained: number | null;
 }
 
 export interface CertificateStore {

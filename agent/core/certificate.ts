@@ -3,10 +3,12 @@ import { type Failure, noteFailure, type Trouble } from './attempts.ts';
 
 /** The certificate in use, as far as deciding about it needs. */
 export interface CurrentCertificate {
+  /** ASCII, lower case. */
   names: readonly string[];
   notBefore: number;
   notAfter: number;
   keyType: 'ecdsa' | 'rsa';
+  /** sha256 of the whole, in hex. */
   fingerprint: string;
   /** When it was installed by this host's clock; null when unknown. */
   obtained: number | null;

@@ -92,6 +92,17 @@ const client = async <T>(name: string, argument: unknown): Promise<T> => {
   return JSON.parse(stdout) as T;
 };
 
+/** programs/before-ca.cjs before Pebble, at port 14001; files in its folder tell it what to do. */
+const startProxy = async (): Promise<{ folder: string; stop: () => Promise<unknown> }> => {
+  const folder = '/run/before-ca';
+  const unit = 'before-ca.service';
+  await host.sh(`rm -rf ${folder}; mkdir ${folder}`);
+  await host.copyIn(programs('before-ca.cjs'), `${folder}/before-ca.cjs`);
+  const argv = ['systemd-run', '--quiet', '--collect', `--unit=${unit}`, node20, `${folder}/before-ca.cjs`];
+  await host.run([...argv, folder, '14001', '14000']);
+  return { folder, stop: () => host.sh(`systemctl stop ${unit}; rm -rf ${folder}`) };
+};
+
 const dropIn = '/run/systemd/system/appfleet-renew.service.d';
 /** Whether certificates are ordered behind the tests' back: by the agent and the timer. */
 const byItself = async (yes: boolean): Promise<void> => {
@@ -437,12 +448,7 @@ t.test("certbot's account is gone on with", async (t) => {
 });
 
 t.test('a CA that answers 429 is left alone for as long as it says, and profiles are asked for', async (t) => {
-  const folder = '/run/before-ca';
-  const unit = 'before-ca.service';
-  await host.sh(`rm -rf ${folder}; mkdir ${folder}`);
-  await host.copyIn(programs('before-ca.cjs'), `${folder}/before-ca.cjs`);
-  const argv = ['systemd-run', '--quiet', '--collect', `--unit=${unit}`, node20, `${folder}/before-ca.cjs`];
-  await host.run([...argv, folder, '14001', '14000']);
+  const { folder, stop } = await startProxy();
   const was = await host.read(settings);
   const direct = pebble.directoryUrl;
   const use = (more = ''): Promise<void> =>
@@ -486,7 +492,55 @@ t.test('a CA that answers 429 is left alone for as long as it says, and profiles
     t.match(wrong.failed[0]?.reason, /has no profile 'shortlived'.*it has: classic/);
   } finally {
     await host.write(settings, was);
-    await host.sh(`systemctl stop ${unit}; rm -rf ${folder} /var/lib/appfleet/acme`);
+    await stop();
+    await host.run(['rm', '-rf', '/var/lib/appfleet/acme']);
+  }
+});
+
+t.test('names that only the CA refuses, a chain for another key, a CA that falls silent', async (t) => {
+  const name = domain('refused');
+  const bad = 'www.blocked.example';
+  await put('refused', `${fixed}aliases = www.${name}, ${bad}\n`);
+  await applied();
+  // Pebble 2.6 panics for names with fewer parts than a blocked one.
+  await pebble.restart({ blocked: ['blocked.example'] });
+  await trustRoot();
+  const was = await host.read(settings);
+  const proxy = await startProxy();
+  try {
+    const run = await order('renew');
+    t.strictSame(run.renewed[0]?.names.toSorted(), [name, `www.${name}`], JSON.stringify(run));
+    t.match(run.leftOut, [{ name: bad, reason: /rejectedIdentifier|blocked|policy/i }]);
+    t.equal(run.code, 0);
+    const good = await serial(name);
+
+    await host.write(settings, was.replace(':14000', ':14001'));
+    await host.write(
+      `${proxy.folder}/chain`,
+      (await host.sh(`cat /var/lib/appfleet/certs/${name}/current/chain.pem`)).stdout,
+    );
+    const wrong = await order('issue', name);
+    t.match(wrong.failed[0]?.reason, /the CA sent a certificate that cannot be used: .*(key|belong)/);
+    t.equal(await serial(name), good, 'the old one serves on');
+    await host.run(['rm', `${proxy.folder}/chain`]);
+    await host.write(settings, was);
+
+    await pebble.freeze();
+    const began = performance.now();
+    const silent = await order('issue', name);
+    t.match(silent.failed[0]?.reason, /no answer within 30 s/);
+    t.ok(performance.now() - began < 120_000, 'it does not wait for ever');
+    t.equal(await serial(name), good);
+    await pebble.thaw();
+    t.strictSame(sitesOf(await order('issue', name)), [name]);
+    t.not(await serial(name), good);
+  } finally {
+    await pebble.thaw();
+    await host.write(settings, was);
+    await proxy.stop();
+    await pebble.restart({});
+    await trustRoot();
+    await host.sh('rm -rf /var/lib/appfleet/acme');
   }
 });
 
@@ -551,6 +605,7 @@ t.test('certificates that live for minutes are renewed by themselves, and no vis
     t.strictSame(visits.failures, []);
     const { stdout } = await host.sh('cd /var/lib/appfleet/certs; ls -d *.cert.example/2*');
     const lines = stdout.trim().split('\n');
+    const waits: number[] = [];
     for (const name of names.map(domain)) {
       const made = lines.flatMap((line) =>
         line.startsWith(`${name}/`) ? [generationTime(line.slice(name.length + 1)) ?? 0] : [],
@@ -558,8 +613,10 @@ t.test('certificates that live for minutes are renewed by themselves, and no vis
       const met = Object.values(visits.seen[name] ?? {}).toSorted((one, other) => one - other);
       const second = made.toSorted((one, other) => one - other)[1];
       if (second === undefined || met[1] === undefined) t.fail(`${name} was not renewed`);
-      else t.ok(met[1] - second < 60, `${name}: visitors saw it ${(met[1] - second).toFixed(1)} s after it was made`);
+      else waits.push(met[1] - second);
     }
+    const longest = Math.max(...waits);
+    t.ok(waits.length === names.length && longest < 60, `visitors saw all of them within ${longest.toFixed(1)} s`);
   } finally {
     await host.write(settings, settingsNow);
     await byItself(false);

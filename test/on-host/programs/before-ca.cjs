@@ -2,6 +2,7 @@
 // folder, read at each request:
 //   limit      every new order is answered with 429 and this Retry-After, in seconds
 //   profiles   JSON of the profiles that the directory offers (Pebble 2.6 knows none)
+//   chain      stands in for each certificate that is fetched
 //   orders     it writes a line of JSON for each new order that it passes on
 const { appendFileSync, readFileSync } = require('node:fs');
 const https = require('node:https');
@@ -51,6 +52,7 @@ const server = https.createServer({ key, cert }, async (request, response) => {
       const directory = JSON.parse(text);
       text = Buffer.from(JSON.stringify({ ...directory, meta: { ...directory.meta, profiles: JSON.parse(profiles) } }));
     }
+    if (url.startsWith('/certZ/')) text = Buffer.from(setting('chain') ?? text);
     const { 'transfer-encoding': _, ...kept } = answer.headers;
     response.writeHead(answer.statusCode, { ...kept, 'content-length': text.length });
     response.end(method === 'HEAD' ? undefined : text);
