@@ -135,6 +135,15 @@ t.test('the state of each member, from what is on the host', async (t) => {
     lastWakeSeconds: null,
     held: 0,
     connections: 2,
+    certificate: {
+      issuer: null,
+      names: [],
+      expires: null,
+      renewal: new Date(host.clock * 1000).toISOString(),
+      leftOut: [],
+      failure: null,
+      problem: null,
+    },
     problem: null,
     problems: [],
   });
@@ -351,6 +360,7 @@ awake.example.org  ● awake since 3 min 20 s (2027-01-15T07:56:40.000Z)
   memory        43 MB
   starts        0 since boot
   restarts      2
+  certificate   none yet; the placeholder stands in
 `,
   );
   t.equal(await statusCommand(context, 'failed.example.org.service', { json: true }), 1);
