@@ -66,7 +66,9 @@ export const certCommands = (
     );
   cert
     .command('import [folders...]')
-    .description('take over certificates of certbot, acme-companion or nginx-proxy; the folders default to theirs')
+    .description(
+      'take over certificates of certbot, acme-companion or nginx-proxy, and the account of certbot; the folders default to theirs',
+    )
     .option('--json', 'as JSON', false)
     .option('-n, --dry-run', 'say what would be taken, and take nothing', false)
     .action((folders: string[], options: { json: boolean; dryRun: boolean }) =>
