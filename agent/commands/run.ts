@@ -8,13 +8,11 @@ import { createRoutes } from '../api/routes.ts';
 import type { Log } from '../adapters/journal.ts';
 import { paths } from '../core/names.ts';
 import { describeStep } from '../core/step.ts';
-import { describeProblem } from '../core/problem.ts';
 import { AppFleetError, messageOf } from '../errors.ts';
 import { acquire } from '../net/lock.ts';
 import type { PassedSocket } from '../net/listen-fds.ts';
 import type { Notify } from '../net/notify.ts';
 import { systemTimers } from '../net/timers.ts';
-import type { StepResult } from '../reconcile/apply.ts';
 import type { Beside } from '../reconcile/beside.ts';
 import { viewCertificates } from '../reconcile/certificate-views.ts';
 import { createLoop } from '../reconcile/loop.ts';
@@ -24,10 +22,11 @@ import { createPulls } from '../reconcile/pulls.ts';
 import { createReconciler, type Report } from '../reconcile/reconcile.ts';
 import { createWholePass, type Said } from '../reconcile/whole-pass.ts';
 import { createWorks } from '../reconcile/works.ts';
-import { createIdleWatch } from '../switchboard/idle.ts';
 import { createCertificateAlarms } from './certificate-alarms.ts';
 import type { Context, ExitCode } from './context.ts';
 import { watchHost } from './hints.ts';
+import { startIdleRounds } from './idle-rounds.ts';
+import { createPassLog } from './pass-log.ts';
 import { createRenewals } from './renewals.ts';
 import { isRunFolderLost, restoreRunFolder } from './run-folder.ts';
 import { newPassword } from './secret.ts';
@@ -50,7 +49,6 @@ const secondLookSeconds = 1.5;
 const manyEndSeconds = 5;
 /** How long a file may be missing while an editor replaces it. */
 const editorMilliseconds = 300;
-const longestIdleRound = 5;
 /** A pass that takes longer than this hangs: the watchdog may end us. */
 const longestPassSeconds = 1800;
 
@@ -70,6 +68,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   const metrics = createMetrics(context.version, host.files);
   const pulls = createPulls(host.containers, context.steady, (image) => loop.trigger(`${image} was pulled, or not`));
   pulls.listen((line) => log.info(line));
+  const passLog = createPassLog(log);
   let laterPass: (() => void) | null = null;
   const works = createWorks(context.steady, ({ step, outcome }, soon) => {
     const trigger = (): void => loop.trigger(`${describeStep(step)}: ${outcome}`);
@@ -77,36 +76,13 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     else laterPass ??= systemTimers.after(manyEndSeconds * 1000, () => ((laterPass = null), trigger()));
   });
   works.listen((result) => {
-    logResult(result);
+    passLog.result(result);
     metrics.ended(result);
   });
   const renewals = createRenewals(host, context, log);
   const alarms = createCertificateAlarms(log, context.steady);
   let last: Report | null = null;
   let passBegan: number | null = null;
-  const told = new Set<string>();
-
-  /** Says a standing problem once, not at every pass. */
-  const tell = (lines: readonly string[]): void => {
-    for (const line of lines) if (!told.has(line)) log.warn(line);
-    told.clear();
-    for (const line of lines) told.add(line);
-  };
-
-  const waiting = new Set<string>();
-  const logResult = ({ step, outcome, reason }: StepResult): void => {
-    const site = step.owner === null ? {} : { site: step.owner };
-    const words = describeStep(step);
-    if (outcome === 'waiting') {
-      if (!waiting.has(words)) log.info(site, `${words}: waits for ${reason ?? ''}`);
-      waiting.add(words);
-      return;
-    }
-    waiting.delete(words);
-    if (outcome === 'done') log.info(site, words);
-    else if (outcome === 'failed') log.error(site, `${words}: ${reason ?? ''}`);
-  };
-
   const pass = async (
     reasons: readonly string[],
     onSaid: (said: Said) => void = () => undefined,
@@ -130,17 +106,14 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
         beside,
         only,
         onResult: (result) => {
-          logResult(result);
+          passLog.result(result);
           onSaid(result);
         },
       });
       const seconds = context.steady() - began;
       last = report;
       metrics.passed(report, seconds);
-      tell([
-        ...report.problems.map(describeProblem),
-        ...report.refusals.map(({ site, message }) => `${site}: nginx keeps its last good vhost: ${message}`),
-      ]);
+      passLog.standing(report);
       if (report.results.length > 0)
         log.info(`pass: ${report.results.length} steps in ${seconds.toFixed(2)} s (${shortly(reasons)})`);
       const { sites, services } = report.fleet;
@@ -203,28 +176,6 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     else api.listen({ path: paths.api }, resolve);
   });
 
-  const idle = createIdleWatch(host, context.steady, {
-    slept: (site, outcome, seconds) =>
-      outcome.asleep
-        ? log.info({ site }, `put to sleep after ${seconds.toFixed(0)} s without a request`)
-        : log.debug({ site }, `stays awake: ${outcome.because}`),
-    failed: (site, error) => log.error({ site }, `could not be put to sleep: ${messageOf(error)}`),
-  });
-  let callOffIdle = (): void => undefined;
-  const idleRound = async (): Promise<void> => {
-    const fleet = last?.fleet;
-    if (fleet !== undefined)
-      await idle
-        .round(fleet.sites, fleet.services)
-        .catch((error: unknown) => log.error(`idle round failed: ${messageOf(error)}`));
-    const times = [...(fleet?.sites ?? []), ...(fleet?.services ?? [])].flatMap(({ idleSeconds }) =>
-      idleSeconds === 'never' ? [] : [idleSeconds],
-    );
-    const shortest = times.reduce((least, time) => Math.min(least, time), Infinity);
-    const wait = Math.min(longestIdleRound, Math.max(0.5, shortest / 4));
-    callOffIdle = systemTimers.after(wait * 1000, () => void idleRound());
-  };
-
   const unwatch = await watchHost(host, loop, () => last, log);
   options.onReload(() => loop.trigger('SIGHUP'));
 
@@ -240,12 +191,12 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   await notify.ready('first pass');
   void alive();
   loop.trigger('start');
-  void idleRound();
+  const endIdleRounds = startIdleRounds(host, context.steady, () => last?.fleet ?? null, log);
 
   const signal = await options.ended;
   log.info(`ends on ${signal}`);
   notify.stopping();
-  callOffIdle();
+  endIdleRounds();
   callOffWatchdog();
   unwatch();
   api.close();

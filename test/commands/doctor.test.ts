@@ -113,7 +113,7 @@ t.test('all is well', async (t) => {
 ✓ app.example.org  asleep
 ✓ mysql  awake
 
-20 checks, all well
+21 checks, all well
 `,
   );
   t.same([probe.heads, probe.knocks], [[], [name]], 'the sleeping site was not woken');
