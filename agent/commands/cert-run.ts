@@ -119,7 +119,7 @@ export const runCertificates = async (
     let hookFailures: readonly string[] = [];
     let final = result;
     if (result.renewed.length > 0) {
-      report(`nginx loads ${result.renewed.length} new certificates`);
+      report(`nginx loads ${result.renewed.length} new certificate${result.renewed.length === 1 ? '' : 's'}`);
       const outcome = await passNow(context);
       const refused = new Map(outcome.refusals.map(({ site, message }) => [site, message]));
       final = {

@@ -1,11 +1,11 @@
 /** The demo where a host can be booted: host, product, images, sites, then the tour. */
 import { buildImages } from '../images/build.ts';
 import { attachHost, bootHost } from './boot.ts';
+import { awaitCertificates, putDemoSettings, startDemoAuthority } from './demo-authority.ts';
 import { onInterrupt } from './demo-interrupt.ts';
 import type { Screen } from './demo-screen.ts';
-import { putUpDemoSites } from './demo-sites.ts';
+import { demoDomains, putUpDemoSites } from './demo-sites.ts';
 import { writeBlog } from './demo-wordpress.ts';
-import { settingsFile, testSettings } from './fleet.ts';
 import { isAlive, ourselves } from './process-id.ts';
 import { provision } from './provision.ts';
 import { defaultHostName, releaseNumber, type Release } from './release.ts';
@@ -50,13 +50,13 @@ const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<
     },
   );
   await phase('Build images from Debian packages', (log) => buildImages(host, undefined, log));
+  await phase('Start a certificate authority for tests', () => startDemoAuthority(host));
   await phase('Install App Fleet with its Ansible playbook', async (log) => {
-    // What somebody changed since the last run stays.
-    const known = await host.run(['test', '-e', settingsFile], { allowFail: true });
-    if (known.code !== 0) await host.write(settingsFile, testSettings);
+    await putDemoSettings(host);
     await provision(host, log);
   });
   await phase('Put up three sites and a database', () => putUpDemoSites(host));
+  await phase('Wait for their certificates', () => awaitCertificates(host, demoDomains));
   await phase('Install WordPress in its web installer, write a post', () => writeBlog(host));
   // As it is the first time, when nobody has asked for it yet.
   await host.run(['appfleet', 'sleep', 'app.example.org']);
@@ -111,7 +111,8 @@ export const runDemo = async (screen: Screen, options: DemoOptions): Promise<num
   );
   const hints: readonly (readonly [string, string])[] = [
     [`${run} bash`, 'a shell on it: everything above works there'],
-    [`${run} curl -i http://blog.example.org/`, 'a request'],
+    [`${run} curl -i https://blog.example.org/`, 'a request'],
+    [`${run} appfleet cert list`, 'who signed what, and until when'],
     [`${run} appfleet help site`, 'what a site file can say'],
     [demo, 'the tour again, with what you changed in the source'],
     [down, 'the end of it'],

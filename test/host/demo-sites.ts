@@ -33,10 +33,13 @@ export const demoSecrets = (password: string): HostFile[] => [
   { path: secretFiles.blog, text: `WORDPRESS_DB_PASSWORD=${password}\n` },
 ];
 
+/** Names of the sites. */
+export const demoDomains = ['app.example.org', 'blog.example.org', 'www.example.org'] as const;
+
 /** Folders that the sites fill with what they keep. */
 const kept = ['/srv/mysql', '/srv/www/blog.example.org', '/srv/www/www.example.org'];
 
-const units = ['mysql', 'app.example.org', 'blog.example.org', 'www.example.org'];
+const units = ['mysql', ...demoDomains];
 
 /** Puts the sites up, or back as they were, on a host with the product on it. Throws with what `appfleet apply` said. */
 export const putUpDemoSites = async (host: TestHost): Promise<void> => {
@@ -44,7 +47,7 @@ export const putUpDemoSites = async (host: TestHost): Promise<void> => {
   const known = await host.run(['test', '-s', secretFiles.blog], { allowFail: true });
   if (known.code !== 0) for (const { path, text } of demoSecrets(newPassword())) await host.write(path, text, 0o600);
   for (const { path, text } of demoFiles()) await host.write(path, text);
-  const names = '127.0.0.1 app.example.org blog.example.org www.example.org';
+  const names = `127.0.0.1 ${demoDomains.join(' ')}`;
   await host.sh('grep -qxF "$NAMES" /etc/hosts || echo "$NAMES" >>/etc/hosts', { env: { NAMES: names } });
   const applied = await host.run(['appfleet', 'apply'], { allowFail: true, timeoutMs: 300_000 });
   if (applied.code !== 0) throw new Error(`appfleet apply ended with ${applied.code}\n${applied.stderr}`);

@@ -37,14 +37,14 @@ const must = (page: Page, isRight: boolean, what: string): Page => {
   return page;
 };
 
-/** A browser of its own on the host, that finds the domain on loopback. */
+/** A browser of its own on the host, that finds the domain on loopback and trusts whom the host trusts. */
 export const wordPressOn = (host: TestHost, domain: string): WordPress => {
-  const origin = `http://${domain}`;
+  const origin = `https://${domain}`;
   const secret = `/root/${domain}.password`;
   const jar = `/root/${domain}.cookies`;
 
   const ask = async (path: string, more: readonly string[], content?: Buffer): Promise<Page> => {
-    const argv = ['curl', '-sS', '-m', '60', '--resolve', `${domain}:80:127.0.0.1`, '-b', jar, '-c', jar];
+    const argv = ['curl', '-sS', '-m', '60', '--resolve', `${domain}:443:127.0.0.1`, '-b', jar, '-c', jar];
     argv.push('-w', '\n%{http_code} %{redirect_url}', ...more, `${origin}${path}`);
     const { stdout, stderr } = await host.run(argv, { allowFail: true, input: content });
     const [, body = '', status = '0', location = ''] = /^([\s\S]*)\n(\d+) (.*)$/.exec(stdout) ?? [];

@@ -19,6 +19,8 @@ export interface AskOptions {
   body?: string;
   headers?: Record<string, string>;
   timeoutSeconds?: number;
+  /** Over HTTPS, where the host itself trusts the certificate. */
+  secure?: boolean;
 }
 
 export interface FleetHost {
@@ -29,7 +31,7 @@ export interface FleetHost {
   removeSite(domain: string): Promise<void>;
   /** Has the agent (or, without one, this command) make a pass; the output and exit code of `appfleet apply`. */
   apply(): Promise<{ code: number; stdout: string; stderr: string }>;
-  /** One HTTP request from inside the host through nginx on loopback. */
+  /** One request from inside the host through nginx on loopback. */
   ask(domain: string, path?: string, options?: AskOptions): Promise<Answer>;
   /** ActiveState of a unit. */
   unit(name: string): Promise<string>;
@@ -70,12 +72,17 @@ export const fleetOn = (host: TestHost): FleetHost => {
       await host.run(['rm', '-f', `/etc/appfleet/sites/${domain}.ini`]);
     },
     apply: () => host.run(['appfleet', 'apply'], { allowFail: true, timeoutMs: 300_000 }),
-    ask: async (domain, path = '/', { method = 'GET', body, headers = {}, timeoutSeconds = 120 } = {}) => {
+    ask: async (
+      domain,
+      path = '/',
+      { method = 'GET', body, headers = {}, timeoutSeconds = 120, secure = false } = {},
+    ) => {
       const argv = ['curl', '-sS', '-i', '-m', String(timeoutSeconds), '-H', `Host: ${domain}`, '-H', 'Expect:'];
       argv.push('-w', '\n%{http_code} %{time_total}', ...(method === 'HEAD' ? ['-I'] : ['-X', method]));
       for (const [name, value] of Object.entries(headers)) argv.push('-H', `${name}: ${value}`);
       if (body !== undefined) argv.push('--data-binary', '@-');
-      argv.push(`http://127.0.0.1${path}`);
+      if (secure) argv.push('--resolve', `${domain}:443:127.0.0.1`, `https://${domain}${path}`);
+      else argv.push(`http://127.0.0.1${path}`);
       const { stdout, stderr } = await host.run(argv, {
         allowFail: true,
         input: body ?? '',

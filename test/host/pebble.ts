@@ -33,8 +33,17 @@ export interface PebbleOptions {
 }
 
 const folder = '/run/pebble';
+/** What the host had before; on disk, because a reboot ends Pebble and leaves /etc as it is. */
+const ownDns = '/etc/resolv.conf.without-pebble';
 const units = { ca: 'pebble.service', dns: 'pebble-dns.service' };
 const ports = { directory: 14000, management: 15000, dns: 53, dnsManagement: 8055 };
+
+/** What is the same on every host: its unit, its directory, and the root behind that directory's own TLS (`acme_ca_file`). */
+export const pebblePaths = {
+  unit: units.ca,
+  directoryUrl: `https://localhost:${ports.directory}/dir`,
+  caFile: `${folder}/ca.pem`,
+} as const;
 
 export interface Pebble {
   readonly directoryUrl: string;
@@ -96,6 +105,19 @@ const environment = (options: PebbleOptions): readonly string[] => [
   `PEBBLE_ALTERNATE_ROOTS=${options.alternateRoots ?? 0}`,
 ];
 
+const stop = async (host: PebbleHost, ...which: string[]): Promise<void> => {
+  // A frozen one would sit out the time that systemd gives it.
+  await host.run(['systemctl', 'kill', '-s', 'CONT', ...which], { allowFail: true });
+  await host.run(['systemctl', 'stop', ...which], { allowFail: true });
+  await host.run(['systemctl', 'reset-failed', ...which], { allowFail: true });
+};
+
+/** Ends both, and gives the host its own DNS back. */
+export const removePebble = async (host: PebbleHost): Promise<void> => {
+  await stop(host, units.ca, units.dns);
+  await host.run(['sh', '-euc', `cat ${ownDns} >/etc/resolv.conf; rm -rf ${ownDns} ${folder}`]);
+};
+
 /** Starts both; names that nobody pointed anywhere resolve to 127.0.0.1. */
 export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): Promise<Pebble> => {
   let options = first;
@@ -115,13 +137,7 @@ export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): 
       if ((await host.run(argv, { allowFail: true })).code === 0) return;
     throw new Error(`${url} does not answer: journalctl -u ${units.ca} -u ${units.dns}`);
   };
-  const stop = async (...which: string[]): Promise<void> => {
-    // A frozen one would sit out the time that systemd gives it.
-    await host.run(['systemctl', 'kill', '-s', 'CONT', ...which], { allowFail: true });
-    await host.run(['systemctl', 'stop', ...which], { allowFail: true });
-    await host.run(['systemctl', 'reset-failed', ...which], { allowFail: true });
-  };
-  const directoryUrl = `https://localhost:${ports.directory}/dir`;
+  const { directoryUrl, caFile } = pebblePaths;
   const start = async (): Promise<void> => {
     await host.write(`${folder}/config.json`, configuration(options));
     const words = ['-config', `${folder}/config.json`, '-dnsserver', `127.0.0.1:${ports.dns}`];
@@ -133,7 +149,7 @@ export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): 
   // Debian 12's knows nothing of DNS over HTTPS, Debian 13's insists on it unless told.
   const usage = await host.run(['sh', '-c', 'pebble-challtestsrv -help 2>&1'], { allowFail: true });
   const noDoh = usage.stdout.includes('-doh ') ? ['-doh', ''] : [];
-  await stop(units.ca, units.dns);
+  await stop(host, units.ca, units.dns);
   await run(
     ...([units.dns, [], '/usr/bin/pebble-challtestsrv', '-defaultIPv4', '127.0.0.1', '-defaultIPv6', ''] as const),
     ...['-http01', '', '-https01', '', '-tlsalpn01', '', ...noDoh, '-dns01', `127.0.0.1:${ports.dns}`],
@@ -141,17 +157,13 @@ export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): 
   );
   await answers(`http://127.0.0.1:${ports.dnsManagement}/`);
   // The host asks the same server as the CA.
-  await host.run([
-    'sh',
-    '-euc',
-    `test -e ${folder}/resolv.conf || cp /etc/resolv.conf ${folder}/resolv.conf 2>/dev/null || : >${folder}/resolv.conf`,
-  ]);
+  await host.run(['sh', '-euc', `test -e ${ownDns} || cp /etc/resolv.conf ${ownDns} 2>/dev/null || : >${ownDns}`]);
   await host.write('/etc/resolv.conf', 'nameserver 127.0.0.1\n');
   await start();
 
   return {
     directoryUrl,
-    caFile: `${folder}/ca.pem`,
+    caFile,
     point: async (name, addresses) => {
       await tell('clear-servfail', { host: name });
       await tell('clear-a', { host: name });
@@ -164,17 +176,14 @@ export const startPebble = async (host: PebbleHost, first: PebbleOptions = {}): 
     setTxt: async (name, value) => void (await tell('set-txt', { host: `_acme-challenge.${name}.`, value })),
     clearTxt: async (name) => void (await tell('clear-txt', { host: `_acme-challenge.${name}.` })),
     root: async (chain = 0) => (await curl(`https://localhost:${ports.management}/roots/${chain}`)).stdout,
-    stop: () => stop(units.ca),
+    stop: () => stop(host, units.ca),
     restart: async (other) => {
       options = other ?? options;
-      await stop(units.ca);
+      await stop(host, units.ca);
       await start();
     },
     freeze: async () => void (await host.run(['systemctl', 'kill', '-s', 'STOP', units.ca])),
     thaw: async () => void (await host.run(['systemctl', 'kill', '-s', 'CONT', units.ca])),
-    remove: async () => {
-      await stop(units.ca, units.dns);
-      await host.run(['sh', '-euc', `cat ${folder}/resolv.conf >/etc/resolv.conf; rm -rf ${folder}`]);
-    },
+    remove: () => removePebble(host),
   };
 };

@@ -35,6 +35,7 @@ const expecting =
 
 const app = 'app.example.org';
 const blog = 'blog.example.org';
+const picture = `https://${blog}/wp-includes/images/w-logo-blue.png`;
 
 /** A request of which only the answer's status and time matter. */
 const ask = (url: string, status: number, unit: string): Command => ({
@@ -44,7 +45,7 @@ const ask = (url: string, status: number, unit: string): Command => ({
 });
 
 const openApp: Command = {
-  type: `curl -sw 'in %{time_total} s\\n' http://${app}/`,
+  type: `curl -sw 'in %{time_total} s\\n' https://${app}/`,
   expect: expecting(0, /Hello from/),
   unit: app,
 };
@@ -77,22 +78,43 @@ export const stops: readonly Stop[] = [
     ],
   },
   {
+    title: 'Its certificate comes by itself',
+    say: 'Saving the file was enough. Pebble, a CA for tests, signs here, and the host trusts it.',
+    commands: [
+      {
+        type: `journalctl -u appfleet-renew -o cat | grep ': new certificate'`,
+        expect: expecting(0, /^app\.example\.org: /m, /^blog\.example\.org: /m, /^www\.example\.org: /m),
+        unit: 'appfleet-renew',
+      },
+      {
+        type: 'appfleet cert list',
+        expect: expecting(0, /^app\.example\.org .*Pebble/m, /^blog\.example\.org .*Pebble/m),
+        unit: 'appfleet-renew',
+      },
+      {
+        type: `curl -so /dev/null -w '%{http_code} %{redirect_url}\\n' http://${app}/`,
+        expect: expecting(0, /^301 https:\/\/app\.example\.org\/$/),
+        unit: 'nginx',
+      },
+    ],
+  },
+  {
     title: 'A request wakes a site',
     say: `${app} has no process. The first request starts one and waits for it.`,
     commands: [openApp, openApp],
   },
   {
     title: 'WordPress sleeps as well',
-    say: 'PHP-FPM and MariaDB in containers. Installed, and its post written, over HTTP.',
+    say: 'PHP-FPM and MariaDB in containers. Installed, and its post written, over HTTPS.',
     commands: [
       {
-        type: `curl -s http://${blog}/ | grep -oP 'target="_self" >\\K[^<]+'`,
+        type: `curl -s https://${blog}/ | grep -oP 'target="_self" >\\K[^<]+'`,
         expect: expecting(0, /Asleep until you came/),
         unit: blog,
       },
       sleep(blog),
-      ask(`http://${blog}/`, 200, blog),
-      ask(`http://${blog}/`, 200, blog),
+      ask(`https://${blog}/`, 200, blog),
+      ask(`https://${blog}/`, 200, blog),
     ],
   },
   {
@@ -100,8 +122,21 @@ export const stops: readonly Stop[] = [
     say: 'nginx serves the files of a PHP site by itself.',
     commands: [
       sleep(blog),
-      ask(`http://${blog}/wp-includes/images/w-logo-blue.png`, 200, 'nginx'),
+      ask(picture, 200, 'nginx'),
       { type: 'appfleet status | grep blog', expect: expecting(0, /○ asleep/) },
+    ],
+  },
+  {
+    title: 'Renewed in its sleep',
+    say: 'nginx answers the CA. Nobody has to ask: it comes when it is due.',
+    commands: [
+      { type: `appfleet cert issue ${blog}`, expect: expecting(0, /new certificate for/), unit: 'appfleet' },
+      { type: 'appfleet status | grep blog', expect: expecting(0, /○ asleep/) },
+      {
+        type: `curl -svo /dev/null ${picture} 2>&1 | grep -E 'start date|verify ok'`,
+        expect: expecting(0, /start date/, /verify ok/),
+        unit: 'nginx',
+      },
     ],
   },
   {
@@ -115,12 +150,12 @@ export const stops: readonly Stop[] = [
     commands: [
       { type: `service ${app} stop`, expect: expecting(0), unit: app },
       {
-        type: `curl -sI http://${app}/`,
-        expect: expecting(0, /^HTTP\/1\.1 503 /, /^Retry-After: \d+$/m),
+        type: `curl -sI https://${app}/`,
+        expect: expecting(0, /^HTTP\/2 503\b/, /^retry-after: \d+$/m),
         unit: 'nginx',
       },
       { type: `service ${app} start`, expect: expecting(0), unit: app },
-      ask(`http://${app}/`, 200, app),
+      ask(`https://${app}/`, 200, app),
     ],
   },
   {
@@ -135,7 +170,7 @@ export const stops: readonly Stop[] = [
       { type: `sed -i 's/^idle .*/idel = ten minutes/' ${siteFile}`, expect: expecting(0) },
       { type: 'appfleet check', expect: expecting(2, /idel/, /idle/) },
       {
-        type: `curl -so /dev/null -w '%{http_code} %{url}\\n' 'http://{app,blog,www}.example.org/'`,
+        type: `curl -so /dev/null -w '%{http_code} %{url}\\n' 'https://{app,blog,www}.example.org/'`,
         expect: expecting(0, /^200 \S*app\S*\n200 \S*blog\S*\n200 \S*www\S*$/),
         pauseMs: 1500,
       },
