@@ -6,11 +6,13 @@ import { parseArgs } from 'node:util';
 import { productHost } from '../host/fleet.ts';
 import { agent } from './agent.ts';
 import { awakeOverhead } from './awake-overhead.ts';
+import { certificates } from './certificates.ts';
 import { coldStart } from './cold-start.ts';
 import { type Figure, judge, table } from './figure.ts';
 import { hotPath } from './hot-path.ts';
 import { createLab, type Part } from './lab.ts';
 import { writeReadme } from './readme.ts';
+import { thousandCertificates } from './thousand-certificates.ts';
 import { thousandSites } from './thousand-sites.ts';
 
 const parts: Readonly<Record<string, Part>> = {
@@ -19,6 +21,8 @@ const parts: Readonly<Record<string, Part>> = {
   'hot-path': hotPath,
   'awake-overhead': awakeOverhead,
   'thousand-sites': thousandSites,
+  certificates,
+  'thousand-certificates': thousandCertificates,
 };
 
 const USAGE = `usage: bench [--only ${Object.keys(parts).join('|')}]... [--json FILE] [--readme] [--strict] [--keep]
