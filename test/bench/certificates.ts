@@ -12,10 +12,18 @@ import type { Figure } from './figure.ts';
 import type { Lab, Part } from './lab.ts';
 
 const names = tlsNames(100);
+const mostTries = 5;
 const vhostFile = '/etc/nginx/conf.d/bench-certbot.conf';
 
-/** As certbot's manual says: files below the docroot, and a reload when the certificate is there. Seconds for all of them. */
-const byCertbot = async (lab: Lab, authority: Authority): Promise<{ seconds: number; reloads: number }> => {
+interface ByCertbot {
+  seconds: number;
+  reloads: number;
+  /** How often it gave up on a name and was started again: Pebble refuses nonces now and then, and it tries only twice. */
+  repeats: number;
+}
+
+/** As certbot's manual says: files below the docroot, and a reload when the certificate is there. */
+const byCertbot = async (lab: Lab, authority: Authority): Promise<ByCertbot> => {
   const { host, log } = lab;
   const { words, env } = authority.certbot;
   await host.write(vhostFile, `server {\n listen 80;\n server_name ${names.join('\n  ')};\n root ${tlsRoot};\n}\n`);
@@ -24,11 +32,15 @@ const byCertbot = async (lab: Lab, authority: Authority): Promise<{ seconds: num
     const reloads = await authority.reloads();
     const order = ['certbot', 'certonly', ...words, '--webroot', '--webroot-path', tlsRoot];
     const began = performance.now();
+    let repeats = 0;
     for (const [index, name] of names.entries()) {
-      await host.run([...order, '--deploy-hook', 'nginx -s reload', '--domain', name], { env });
+      const argv = [...order, '--deploy-hook', 'nginx -s reload', '--domain', name];
+      for (let tries = 1; ; tries++, repeats++)
+        if ((await host.run(argv, { env, allowFail: tries < mostTries })).code === 0) break;
       if (index % 20 === 19) log(`  certbot: ${index + 1} of ${names.length} names`);
     }
-    return { seconds: (performance.now() - began) / 1000, reloads: (await authority.reloads()) - reloads };
+    const seconds = (performance.now() - began) / 1000;
+    return { seconds, reloads: (await authority.reloads()) - reloads, repeats };
   } finally {
     await host.sh(`rm -f ${vhostFile}; nginx -s reload`);
   }
@@ -51,7 +63,7 @@ export const certificates: Part = (lab) =>
         value: theirs.seconds / ours.seconds,
         unit: 'x as fast',
         target: { atLeast: 5 },
-        from: `${ours.seconds.toFixed(1)} s against ${theirs.seconds.toFixed(0)} s for the same names, the same Pebble`,
+        from: `${ours.seconds.toFixed(1)} s against ${theirs.seconds.toFixed(0)} s for the same names at the same Pebble (${theirs.repeats} started again)`,
       },
       {
         name: `${names.length} first certificates: reloads of nginx`,
