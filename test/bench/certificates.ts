@@ -61,7 +61,7 @@ export const certificates: Part = (lab) =>
       {
         name: `${names.length} first certificates: against certbot`,
         value: theirs.seconds / ours.seconds,
-        unit: 'x as fast',
+        unit: 'x',
         target: { atLeast: 5 },
         from: `${ours.seconds.toFixed(1)} s against ${theirs.seconds.toFixed(0)} s for the same names at the same Pebble (${theirs.repeats} started again)`,
       },

@@ -50,10 +50,9 @@ const prepare = async (screen: Screen, { name, release }: DemoOptions): Promise<
     },
   );
   await phase('Build images from Debian packages', (log) => buildImages(host, undefined, log));
-  await phase('Start a certificate authority for tests', () => startDemoAuthority(host));
-  await phase('Install App Fleet with its Ansible playbook', async (log) => {
+  await phase('Install App Fleet by its playbook, and a CA for tests', async (log) => {
     await putDemoSettings(host);
-    await provision(host, log);
+    await Promise.all([startDemoAuthority(host), provision(host, log)]);
   });
   await phase('Put up three sites and a database', () => putUpDemoSites(host));
   await phase('Wait for their certificates', () => awaitCertificates(host, demoDomains));
