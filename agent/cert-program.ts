@@ -54,7 +54,9 @@ export const certCommands = (
     .description('take a certificate back; the next run orders another')
     .option('--reason <reason>', Object.keys(revocationReasons).join(', '), 'unspecified')
     .option('-y, --yes', 'do not ask', false)
-    .action((site: string, options: { reason: string; yes: boolean }) =>
+    .option('-n, --dry-run', 'say what would be revoked, and revoke nothing', false)
+    .option('--json', 'as JSON', false)
+    .action((site: string, options: { reason: string; yes: boolean; dryRun: boolean; json: boolean }) =>
       done(
         certRevokeCommand(
           context,

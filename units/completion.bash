@@ -86,7 +86,7 @@ _appfleet() {
         ;;
     'cert revoke')
         [[ $before == --reason ]] && { COMPREPLY=($(compgen -W 'unspecified key-compromise affiliation-changed superseded cessation-of-operation' -- "$current")); return; }
-        words="--reason --yes --help $(_appfleet_names sites)"
+        words="--json --dry-run --reason --yes --help $(_appfleet_names sites)"
         ;;
     'cert import')
         files=yes

@@ -74,6 +74,8 @@ complete -c appfleet -n '__appfleet_at cert issue' -l json
 complete -c appfleet -n '__appfleet_at cert issue' -l dry-run
 complete -c appfleet -n '__appfleet_at cert issue' -l force
 complete -c appfleet -n '__appfleet_at cert revoke' -a '(__appfleet_names sites)'
+complete -c appfleet -n '__appfleet_at cert revoke' -l json
+complete -c appfleet -n '__appfleet_at cert revoke' -l dry-run
 complete -c appfleet -n '__appfleet_at cert revoke' -l reason -x -a 'unspecified key-compromise affiliation-changed superseded cessation-of-operation'
 complete -c appfleet -n '__appfleet_at cert revoke' -l yes
 complete -c appfleet -n '__appfleet_at cert import' -F

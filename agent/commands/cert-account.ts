@@ -99,7 +99,7 @@ export const revocationReasons: Readonly<Record<string, number>> = {
 export const certRevokeCommand = async (
   context: Context,
   word: string,
-  options: { reason: string; yes: boolean },
+  options: { reason: string; yes: boolean; dryRun: boolean; json: boolean },
   ask: ((question: string) => Promise<boolean>) | null,
 ): Promise<ExitCode> => {
   const { files } = context.host();
@@ -116,6 +116,16 @@ export const certRevokeCommand = async (
     context.complain(`${site} has no certificate`);
     return 2;
   }
+  const tell = (revoked: boolean, words: string): void => {
+    const { names, notAfter } = current;
+    if (options.json)
+      context.print(JSON.stringify({ site, names, expires: notAfter, reason: options.reason, revoked }));
+    else context.print(words);
+  };
+  if (options.dryRun) {
+    tell(false, `${site}: the certificate for ${current.names.join(', ')} would be revoked`);
+    return 0;
+  }
   if (!options.yes) {
     const agreed =
       ask !== null && (await ask(`Revoke the certificate for ${current.names.join(', ')}? It cannot be undone.`));
@@ -130,7 +140,7 @@ export const certRevokeCommand = async (
     await ca.revoke((await tools.store.pair(current)).chainPem, reason);
     await files.remove(currentGeneration(site));
     await passNow(context);
-    context.print(`${site}: the certificate is revoked; \`appfleet cert issue ${site}\` gets another one`);
+    tell(true, `${site}: the certificate is revoked; \`appfleet cert issue ${site}\` gets another one`);
     return 0;
   });
 };

@@ -58,7 +58,7 @@ export const completedCommands: readonly CompletedCommand[] = [
     words: 'cert revoke',
     help: 'take a certificate back',
     argument: 'site',
-    options: { reason: Object.keys(revocationReasons), yes: 'flag' },
+    options: { ...json, 'dry-run': 'flag', reason: Object.keys(revocationReasons), yes: 'flag' },
   },
   { words: 'cert import', help: 'take over certificates', argument: 'file', options: { ...json, 'dry-run': 'flag' } },
   {

@@ -71,7 +71,7 @@ t.test('a CA that wants it later is not late', (t) => {
 t.test('the reason is told: of the site, of the CA, or that there was no run', (t) => {
   t.match(look(90 * day, 3.5 * day, { failure }), {
     alarm: 'error',
-    problem: 'the certificate expires in 3 d: the CA is away',
+    problem: 'the certificate expires in 3 d 12 h: the CA is away',
     failure: { count: 3 },
   });
   const pause = { ...failure, reason: 'it wants to be left alone' };
@@ -81,7 +81,7 @@ t.test('the reason is told: of the site, of the CA, or that there was no run', (
   });
   t.match(
     look(6 * day, day).problem,
-    /expires in 24 h and no run has renewed it; see: systemctl status appfleet-renew/,
+    /expires in 1 d and no run has renewed it; see: systemctl status appfleet-renew/,
   );
   t.match(look(6 * day, -day, { failure }).problem, 'the certificate has expired: the CA is away');
   t.end();

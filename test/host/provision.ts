@@ -23,12 +23,12 @@ const failure = /^(fatal|failed): /;
 
 /**
  * Puts the agent and what it needs onto a test host with the playbook that production uses; `args` are for
- * ansible-playbook, like --check. Returns the names of the tasks that changed something; throws with Ansible's words.
+ * ansible-playbook, like --check; `playbook` is another one of the same folder. Returns the names of the tasks that changed something; throws with Ansible's words.
  */
 export async function provision(
   host: TestHost,
   log: Log,
-  options: { args?: readonly string[] } = {},
+  options: { playbook?: string; args?: readonly string[] } = {},
 ): Promise<{ changed: string[] }> {
   await ensureTools(log);
   await runCommand([process.execPath, join(repository, 'build.mjs')]);
@@ -36,7 +36,12 @@ export async function provision(
   try {
     const file = join(folder, 'inventory.ini');
     writeFileSync(file, inventory(host));
-    const argv = ['--inventory', file, ...(options.args ?? []), join(repository, 'ansible/site.yml')];
+    const argv = [
+      '--inventory',
+      file,
+      ...(options.args ?? []),
+      join(repository, 'ansible', options.playbook ?? 'site.yml'),
+    ];
     const { lines, changed } = await play(argv, log);
     const recap = lines.map((line) => /\bchanged=(\d+)\b/.exec(line)).find((match) => match !== null);
     if (!recap) throw new Error(`the playbook did not reach its end\n${lines.slice(-20).join('\n')}`);

@@ -4,6 +4,7 @@ import t from 'tap';
 import { fileURLToPath } from 'node:url';
 import { createX509 } from '../../agent/adapters/x509.ts';
 import { generationTime } from '../../agent/core/generation.ts';
+import { provision } from '../host/provision.ts';
 import { startPebble, type Pebble } from '../host/pebble.ts';
 import { testHost } from './support.ts';
 
@@ -330,6 +331,46 @@ t.test('wildcards need a hook, and work with one', async (t) => {
   }
 });
 
+t.test('hooks are told of what is new; a key of the kind that the site asks for', async (t) => {
+  const name = domain('hooked');
+  const hooks = '/etc/appfleet/hooks/cert-renewed.d';
+  await host.write(
+    `${hooks}/10-tell`,
+    '#!/bin/sh\n{ echo "$RENEWED_DOMAINS"; openssl x509 -noout -subject -in "$RENEWED_LINEAGE/fullchain.pem"; openssl pkey -noout -text -in "$RENEWED_LINEAGE/privkey.pem" | head -n 1; } >/run/hook-said 2>&1\n',
+    0o755,
+  );
+  t.teardown(() => host.sh(`rm -f ${hooks}/* /run/hook-said`));
+  await put('hooked', `${fixed}key_type = rsa\n`);
+  await applied();
+  t.strictSame(troubles(await order('issue', name)), []);
+  const said = (await host.read('/run/hook-said')).split('\n');
+  t.equal(said[0], name);
+  t.match(said[2], /2048 bit/, 'an RSA key, readable under the name that certbot gives it');
+
+  await host.write(
+    `${hooks}/20-broken`,
+    '#!/bin/sh\necho $(rm -rf /nowhere) "it is \'$RENEWED_DOMAINS\'" >&2; exit 3\n',
+    0o755,
+  );
+  const { code, stdout } = await cert('issue', name, '--json');
+  t.equal(code, 1, 'a hook that failed is a failure that cron tells of');
+  const run = JSON.parse(stdout) as Run & { hookFailures: string[] };
+  t.equal(run.renewed.length, 1, 'and the certificate is in use all the same');
+  t.match(run.hookFailures, [/20-broken.*it is 'hooked\.cert\.example'/]);
+});
+
+t.test('ansible/renew.yml says changed when, and only when, a certificate changed', async (t) => {
+  await put('played', fixed);
+  await applied();
+  const renew = async (...args: string[]): Promise<string[]> =>
+    (await provision(host, () => undefined, { playbook: 'renew.yml', args })).changed;
+  t.strictSame(await renew('--check'), ['Renew what is due'], 'a dry run says what would change');
+  t.not((await secure(domain('played'))).code, 0, 'and changed nothing');
+  t.strictSame(await renew(), ['Renew what is due']);
+  t.match(await secure(domain('played')), { code: 0, status: 200 });
+  t.strictSame(await renew(), []);
+});
+
 t.test('a full disk, a lost account, a revoked certificate', async (t) => {
   const name = domain('full');
   await put('full', fixed);
@@ -354,6 +395,9 @@ t.test('a full disk, a lost account, a revoked certificate', async (t) => {
   const fresh = await serial(name);
   t.not(fresh, old);
 
+  const tried = JSON.parse((await cert('revoke', name, '--dry-run', '--json')).stdout) as object;
+  t.match(tried, { site: name, names: [name], revoked: false });
+  t.match(await secure(name), { code: 0 }, 'and the certificate is in use');
   const revoked = await cert('revoke', name, '--yes', '--reason', 'superseded');
   t.equal(revoked.code, 0, revoked.stderr);
   t.not(await serial(name), fresh, 'it is out of use');

@@ -178,3 +178,67 @@ t.test('https = both, only and off', async (t) => {
   t.match(await ask(`http://${www}/`), { status: 200, body: 'static' });
   t.match(await ask(`https://${www}/`), { status: 0 });
 });
+
+t.test('a pair that looks right and that nginx refuses: the last good one stays, others change', async (t) => {
+  const authority = await makeAuthority();
+  const good = await authority.issue({ names: [own], ...dates });
+  const put = async (chain: string, key: string): Promise<void> => {
+    await host.write('/etc/ssl/https-test.pem', chain);
+    await host.write('/etc/ssl/https-test.key', key, 0o600);
+  };
+  const serial = async (): Promise<string> =>
+    (
+      await host.sh(
+        `openssl s_client -connect 127.0.0.1:443 -servername ${own} </dev/null 2>/dev/null | openssl x509 -noout -serial`,
+      )
+    ).stdout.trim();
+  await put(good.chainPem, good.keyPem);
+  await fleet.putSite(
+    own,
+    `runtime = static\nroot = ${folder}\ntls = files\ncertificate = /etc/ssl/https-test.pem\ncertificate_key = /etc/ssl/https-test.key`,
+  );
+  await applied();
+  const before = await serial();
+  // Signed with SHA-1: names, dates, key and chain are right, and OpenSSL at its usual level wants none of it.
+  await host.sh(`cd /etc/ssl
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout https-test.ca.key -out https-test.ca.pem -days 9 -subj /CN=sha1 2>/dev/null
+    openssl req -newkey rsa:2048 -nodes -keyout https-test.new.key -out https-test.csr -subj /CN=${own} 2>/dev/null
+    printf 'subjectAltName=DNS:${own}\n' >https-test.ext
+    openssl x509 -req -sha1 -in https-test.csr -CA https-test.ca.pem -CAkey https-test.ca.key -days 9 -extfile https-test.ext -out https-test.new.pem 2>/dev/null
+    chmod 600 https-test.new.key; mv https-test.new.key https-test.key; mv https-test.new.pem https-test.pem`);
+  t.match(await applied(1), new RegExp(`${own}.*nginx.*md too weak`));
+  t.equal(await serial(), before, 'visitors see the last good one');
+  t.match(await ask(`https://${own}/`), { status: 200, body: 'static' });
+  await fleet.putSite(www, `runtime = static\nroot = ${folder}\nhttps = only`);
+  await applied(1);
+  t.match(await ask(`https://${www}/`), { status: 200 }, 'others change on');
+  await put(good.chainPem, good.keyPem);
+  await applied();
+  t.equal(await serial(), before);
+});
+
+t.test('protocols and ciphers are those of the intermediate profile, and no tickets are given', async (t) => {
+  await fleet.putSite(www, `runtime = static\nroot = ${folder}`);
+  await applied();
+  const client = async (words: string): Promise<{ code: number; stdout: string }> =>
+    host.sh(`openssl s_client -connect 127.0.0.1:443 -servername ${www} ${words} </dev/null 2>&1`, { allowFail: true });
+  const new13 = await client('-tls1_3 -alpn h2,http/1.1');
+  t.match(new13.stdout, /New, TLSv1\.3, Cipher is TLS_/);
+  t.match(new13.stdout, /ALPN protocol: h2/);
+  const old = await client('-tls1_2');
+  t.match(old.stdout, /New, TLSv1\.2, Cipher is ECDHE-/);
+  t.match(old.stdout, /Session-ID: [0-9A-F]{64}/, 'a session can be resumed');
+  t.notMatch(old.stdout, /TLS session ticket:/, 'but not by a ticket, whose key nobody would change');
+  // What the client itself would refuse must not pass for the server's answer.
+  t.not((await client("-tls1_1 -cipher 'ALL:@SECLEVEL=0'")).code, 0, 'TLS 1.1');
+  for (const cipher of ['AES256-SHA', 'AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-SHA'])
+    t.not((await client(`-tls1_2 -cipher ${cipher}:@SECLEVEL=0`)).code, 0, cipher);
+});
+
+t.test('tls = off: the site is no part of HTTPS', async (t) => {
+  await fleet.putSite(www, `runtime = static\nroot = ${folder}\ntls = off`);
+  await applied();
+  t.match(await ask(`http://${www}/`), { status: 200, body: 'static' });
+  t.match(await ask(`https://${www}/`), { status: 0 });
+  t.notMatch((await host.run(['appfleet', 'cert', 'list'])).stdout, new RegExp(`^${www} `, 'm'));
+});
