@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import { connect, createServer as createNetServer } from 'node:net';
@@ -69,12 +69,14 @@ t.test('sockets from systemd', (t) => {
       stdio: ['ignore', 'pipe', 'inherit', (listener as unknown as { _handle: { fd: number } })._handle.fd],
       env: { ...process.env, LISTEN_FDS: '1', LISTEN_FDNAMES: 'api' },
     });
-    t.teardown(() => {
-      child.kill('SIGKILL');
-      listener.close();
-    });
+    t.teardown(() => child.kill('SIGKILL'));
     await once(child.stdout ?? child, 'data');
-    const answer = await request({ socket: path, method: 'GET', path: '/' });
+    // Two processes listen now, and either may be given the connection. Closing removes the name, so it needs another one.
+    const kept = `${path}.kept`;
+    await link(path, kept);
+    listener.close();
+    await once(listener, 'close');
+    const answer = await request({ socket: kept, method: 'GET', path: '/' });
     t.same(JSON.parse(String(answer.body)), [{ name: 'api', fd: 3 }, 'gone']);
   });
   t.end();
