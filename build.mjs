@@ -105,15 +105,18 @@ const settings = async () => {
   const { outputFiles } = await build({ ...common, entryPoints: ['agent/core/keys.ts'], format: 'esm' });
   const url = `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`;
   const { fileKinds } = await import(url);
-  const { section, keys } = fileKinds.settings;
+  const { section, keys, more } = fileKinds.settings;
   const shown = (key) =>
     key.default === null || key.default === '' ? [' For example:', key.example] : ['', key.default];
-  const lines = Object.values(keys).map((key) => {
-    const [note, value] = shown(key);
-    return `; ${key.help}.${note}\n;${key.name} = ${value}\n`;
-  });
+  const lines = (keys) =>
+    Object.values(keys).map((key) => {
+      const [note, value] = shown(key);
+      return `; ${key.help}.${note}\n;${key.name} = ${value}\n`;
+    });
   const title = '; Settings of the App Fleet agent. The values shown are the defaults, where there is one.';
-  return [`${title}\n[${section}]\n`, ...lines].join('\n');
+  // These sections do something by being there.
+  const others = more.flatMap((other) => [`;[${other.section}]\n`, ...lines(other.keys)]);
+  return [`${title}\n[${section}]\n`, ...lines(keys), ...others].join('\n');
 };
 
 /** The manual pages, which the program itself knows; none for a program that is not the agent. */

@@ -78,12 +78,15 @@ const parseAddress = (text: string): Parsed<string> => {
   return bad(`${shown(text)} is not an IP address`, 'write addresses like 192.0.2.1 or 2001:db8::1, or any');
 };
 
-const list = listOf('addresses', {
+/** One IP address. */
+export const address: ValueType<string> = {
   name: 'address',
   form: '192.0.2.1 or 2001:db8::1',
   comment: true,
   parse: parseAddress,
-});
+};
+
+const list = listOf('addresses', address);
 
 /** IP addresses, or `any`. */
 export const addresses: ValueType<readonly string[] | 'any'> = {

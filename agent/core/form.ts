@@ -16,6 +16,8 @@ export interface Form {
   takeFree(section: string): [name: string, value: string][];
   /** From here on keys are those of this runtime: reports keys that it does not have and keys that it lacks. */
   restrict(runtime: Runtime): void;
+  /** Whether the section itself is there, be it empty. */
+  present(): boolean;
   /** Adds a problem at the line of a key, or of the file as a whole. */
   refuse(key: Pick<Key<unknown>, 'section' | 'name'> | null, message: string, hint?: string): void;
   /** All problems in the order of the file. */
@@ -81,7 +83,7 @@ export const openForm = (source: SourceFile, kind: FileKind): Form => {
     entries.push(entry);
   };
 
-  const known = [kind.section, ...kind.free.map((section) => section.name)];
+  const known = [kind.section, ...kind.free.map((section) => section.name), ...kind.more.map((more) => more.section)];
   for (const [section, line] of text.sections) {
     if (known.includes(section)) continue;
     const main =
@@ -172,6 +174,7 @@ export const openForm = (source: SourceFile, kind: FileKind): Form => {
         hint,
       });
     },
+    present: () => text.sections.has(kind.section),
     problems: () => problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0)),
   };
 };

@@ -60,11 +60,15 @@ const rules = [
   'After a number, a word, a duration, a size or a list of names a comment may also follow in the same line.',
 ];
 
+const sectionText = (kind: FileKind): string =>
+  `[${kind.section}]\n${Object.values(kind.keys).map(keyText).join('\n\n')}`;
+
 const asText = (kind: FileKind): string =>
   [
     `${kind.path}\n\n${rules.map((rule) => wrap(rule, '')).join('\n')}`,
-    `[${kind.section}]\n${Object.values(kind.keys).map(keyText).join('\n\n')}`,
+    sectionText(kind),
     ...kind.free.map(freeText),
+    ...kind.more.map(sectionText),
   ].join('\n\n') + '\n';
 
 const sentence = (note: string): string => `${note.charAt(0).toUpperCase()}${note.slice(1)}.`;
@@ -81,7 +85,8 @@ const asMarkdown = (kind: FileKind): string => {
     return `\`[${section.name}]\`: ${section.help} (${section.value.form}).${only} Example: \`${section.example}\``;
   });
   const table = ['| key | form | default | example | meaning |', '|---|---|---|---|---|', ...rows].join('\n');
-  return [`\`${kind.path}\`, section \`[${kind.section}]\`:`, table, ...free].join('\n\n') + '\n';
+  const own = [`\`${kind.path}\`, section \`[${kind.section}]\`:`, table, ...free].join('\n\n') + '\n';
+  return [own, ...kind.more.map(asMarkdown)].join('\n');
 };
 
 /** Reference of one kind of file. */
@@ -128,6 +133,7 @@ const fileSchema = (kind: FileKind): object => ({
   properties: {
     [kind.section]: sectionSchema(kind),
     ...Object.fromEntries(kind.free.map((section) => [section.name, freeSchema(section)])),
+    ...Object.fromEntries(kind.more.map((more) => [more.section, sectionSchema(more)])),
   },
 });
 

@@ -1,6 +1,7 @@
 /** The one table of everything an admin can write. Validation, `appfleet help` and the README's reference come from it. */
-import { addresses, directory, emails, keyId, profile } from './authority.ts';
+import { address, addresses, directory, emails, keyId, profile } from './authority.ts';
 import { command } from './command.ts';
+import { consulAddress, consulTags, datacenter, keyPrefix, servicePrefix } from './consul-values.ts';
 import { domains } from './domain.ts';
 import { absolutePath, inside, page, root, volumes } from './path.ts';
 import { health, ready } from './readiness.ts';
@@ -55,6 +56,7 @@ const inSection =
 const site = inSection('site');
 const service = inSection('service');
 const setting = inSection('appfleet');
+const consul = inSection('consul');
 
 const text = {
   command: 'Command instead of the one in the image; no shell reads it',
@@ -385,6 +387,69 @@ export const settingKeys = {
   }),
 };
 
+/** Keys of the section [consul] in the settings; without that section there is no Consul. */
+export const consulKeys = {
+  address: consul('address', {
+    type: consulAddress,
+    default: 'http://127.0.0.1:8500',
+    help: 'Where the Consul agent of this host listens',
+    example: 'unix:///run/consul/http.sock',
+  }),
+  datacenter: consul('datacenter', {
+    type: datacenter,
+    help: "Datacenter of keys and locks; the Consul agent's own when absent",
+    example: 'dc1',
+  }),
+  token_file: consul('token_file', {
+    type: absolutePath,
+    help: 'File with the ACL token; read again whenever Consul has refused it or was away',
+    example: '/etc/appfleet/consul.token',
+  }),
+  ca_file: consul('ca_file', {
+    type: absolutePath,
+    help: 'File in PEM with the authority that signed the certificate of an https address',
+    example: '/etc/consul.d/ca.pem',
+  }),
+  certificate: consul('certificate', {
+    type: absolutePath,
+    help: 'File in PEM with the certificate that Consul wants to see of its clients',
+    example: '/etc/appfleet/consul-client.pem',
+  }),
+  certificate_key: consul('certificate_key', {
+    type: absolutePath,
+    help: 'File in PEM with the private key of that certificate',
+    example: '/etc/appfleet/consul-client.key',
+  }),
+  kv_prefix: consul('kv_prefix', {
+    type: keyPrefix,
+    default: 'appfleet',
+    help: 'Folder of all our keys',
+    example: 'production/appfleet',
+  }),
+  service_prefix: consul('service_prefix', {
+    type: servicePrefix,
+    help: "What stands in front of every service's name",
+    example: 'web-',
+  }),
+  tags: consul('tags', {
+    type: consulTags,
+    default: '',
+    help: 'Tags of every service of this host',
+    example: 'production, eu-west',
+  }),
+  service_address: consul('service_address', {
+    type: address,
+    help: "Address at which other hosts reach this one's nginx; that of the Consul node when absent",
+    example: '192.0.2.1',
+  }),
+  ttl: consul('ttl', {
+    type: duration(10, 1),
+    default: '90s',
+    help: "How long after the agent's end what it registered turns critical",
+    example: '5m',
+  }),
+};
+
 /** A section whose names are the admin's own. */
 export interface FreeSection {
   name: string;
@@ -420,16 +485,42 @@ export interface FileKind {
   section: string;
   keys: Readonly<Record<string, Key<unknown>>>;
   free: readonly FreeSection[];
+  /** Further sections of the same file, each with a fixed set of keys; a file may do without them. */
+  more: readonly FileKind[];
 }
 
+const consulSection = {
+  kind: 'settings',
+  path: '/etc/appfleet/appfleet.ini',
+  section: 'consul',
+  keys: consulKeys,
+  free: [],
+  more: [],
+} as const satisfies FileKind;
+
 export const fileKinds = {
-  site: { kind: 'site', path: '/etc/appfleet/sites/DOMAIN.ini', section: 'site', keys: siteKeys, free: [env, headers] },
+  site: {
+    kind: 'site',
+    path: '/etc/appfleet/sites/DOMAIN.ini',
+    section: 'site',
+    keys: siteKeys,
+    free: [env, headers],
+    more: [],
+  },
   service: {
     kind: 'service',
     path: '/etc/appfleet/services/NAME.ini',
     section: 'service',
     keys: serviceKeys,
     free: [env],
+    more: [],
   },
-  settings: { kind: 'settings', path: '/etc/appfleet/appfleet.ini', section: 'appfleet', keys: settingKeys, free: [] },
+  settings: {
+    kind: 'settings',
+    path: '/etc/appfleet/appfleet.ini',
+    section: 'appfleet',
+    keys: settingKeys,
+    free: [],
+    more: [consulSection],
+  },
 } as const satisfies Record<string, FileKind>;

@@ -105,6 +105,25 @@ export interface AcmeSettings {
   addresses: 'host' | 'any' | readonly string[];
 }
 
+/** Where the API of a Consul agent listens. */
+export type ConsulAddress = { kind: 'http' | 'https'; host: string; port: number } | { kind: 'unix'; path: string };
+
+/** Where Consul is, and what is told to it. */
+export interface ConsulSettings {
+  address: ConsulAddress;
+  datacenter: string | null;
+  /** Paths; null: not used. */
+  tokenFile: string | null;
+  caFile: string | null;
+  certificate: { file: string; keyFile: string } | null;
+  kvPrefix: string;
+  servicePrefix: string;
+  tags: readonly string[];
+  /** Null: the address of the Consul node. */
+  serviceAddress: string | null;
+  ttlSeconds: number;
+}
+
 export interface Settings {
   /** How many containers may be starting at the same time; shared containers go first and do not count. */
   parallelStarts: number;
@@ -114,4 +133,6 @@ export interface Settings {
   httpPort: number;
   httpsPort: number;
   acme: AcmeSettings;
+  /** Null: the file has no section [consul]. */
+  consul: ConsulSettings | null;
 }

@@ -389,7 +389,7 @@ t.test('settings', (t) => {
     dnsHook: null,
     addresses: 'host',
   };
-  const defaults = { parallelStarts: 4, passIntervalSeconds: 60, httpPort: 80, httpsPort: 443, acme };
+  const defaults = { parallelStarts: 4, passIntervalSeconds: 60, httpPort: 80, httpsPort: 443, acme, consul: null };
   t.strictSame(parseSettings({ path, text: '' }), { settings: defaults });
   t.strictSame(parseSettings({ path, text: '[appfleet]\nparallel_starts = 8\nhttp_port = 8080\n' }), {
     settings: { ...defaults, parallelStarts: 8, httpPort: 8080 },
@@ -400,6 +400,75 @@ t.test('settings', (t) => {
   t.match(parseSettings({ path, text: '[appfleet]\nparallel_start = 1\n' }), {
     problems: [{ hint: 'did you mean `parallel_starts`?' }],
   });
+  t.end();
+});
+
+t.test('where Consul is', (t) => {
+  const consul = (lines: string) => {
+    const read = parseSettings({ path: '/etc/appfleet/appfleet.ini', text: `[consul]\n${lines}\n` });
+    if ('problems' in read) return read.problems.map(describeProblem).join('\n');
+    return read.settings.consul;
+  };
+  const defaults = {
+    address: { kind: 'http', host: '127.0.0.1', port: 8500 },
+    datacenter: null,
+    tokenFile: null,
+    caFile: null,
+    certificate: null,
+    kvPrefix: 'appfleet',
+    servicePrefix: '',
+    tags: [],
+    serviceAddress: null,
+    ttlSeconds: 90,
+  };
+  t.strictSame(consul(''), defaults, 'the section alone is enough');
+  t.strictSame(
+    consul(
+      [
+        'address = https://consul.example.org:8501 ; this host',
+        'datacenter = dc1',
+        'token_file = /etc/t',
+        'ca_file = /etc/ca.pem',
+        'certificate = /etc/c.pem',
+        'certificate_key = /etc/c.key',
+        'kv_prefix = prod/fleet',
+        'service_prefix = web-',
+        'tags = production, eu=west',
+        'service_address = 2001:0DB8::1',
+        'ttl = 5m',
+      ].join('\n'),
+    ),
+    {
+      address: { kind: 'https', host: 'consul.example.org', port: 8501 },
+      datacenter: 'dc1',
+      tokenFile: '/etc/t',
+      caFile: '/etc/ca.pem',
+      certificate: { file: '/etc/c.pem', keyFile: '/etc/c.key' },
+      kvPrefix: 'prod/fleet',
+      servicePrefix: 'web-',
+      tags: ['production', 'eu=west'],
+      serviceAddress: '2001:db8::1',
+      ttlSeconds: 300,
+    },
+  );
+  for (const [text, address] of [
+    ['unix:///run/consul/http.sock', { kind: 'unix', path: '/run/consul/http.sock' }],
+    ['http://[::1]:8500', { kind: 'http', host: '::1', port: 8500 }],
+    ['http://consul.service', { kind: 'http', host: 'consul.service', port: 8500 }],
+  ] as const)
+    t.strictSame(consul(`address = ${text}`), { ...defaults, address });
+  for (const text of [
+    'consul',
+    'http://',
+    'http://a:0',
+    'http://a:65536',
+    'ftp://a',
+    'http://a/v1',
+    'http://u:p@a',
+    'unix://x',
+  ])
+    t.type(consul(`address = ${text}`), 'string', text);
+  for (const prefix of ['/x', 'x/', 'a//b', 'a b', 'é']) t.type(consul(`kv_prefix = ${prefix}`), 'string', prefix);
   t.end();
 });
 
