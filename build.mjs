@@ -51,28 +51,34 @@ const common = {
   logLevel: 'error',
 };
 
-/** Large, and loaded by few runs: a file of their own beside the program, read when `import()` asks for one of them. */
-const onDemand = { file: 'acme.cjs', packages: ['acme-client', '@peculiar/x509'] };
+/** Large, or loaded by few runs: files of their own beside the program, read when `import()` asks for one of them. */
+const onDemand = [
+  { file: 'acme.cjs', packages: ['acme-client', '@peculiar/x509'] },
+  { file: 'consul.cjs', packages: ['consul'] },
+];
+
+const fileOf = (path) => onDemand.find(({ packages }) => packages.includes(path)).file;
 
 const onDemandPlugin = {
   name: 'on-demand',
   setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: new RegExp(`^(${onDemand.packages.join('|')})$`) }, ({ path, kind, importer }) =>
+    const packages = onDemand.flatMap(({ packages }) => packages);
+    onResolve({ filter: new RegExp(`^(${packages.join('|')})$`) }, ({ path, kind, importer }) =>
       kind === 'dynamic-import'
         ? { path, namespace: 'on-demand' }
         : { errors: [{ text: `${importer} may load ${path} by import() only` }] },
     );
     onResolve({ filter: /\.cjs$/, namespace: 'on-demand' }, ({ path }) => ({ path, external: true }));
     onLoad({ filter: /.*/, namespace: 'on-demand' }, ({ path }) => ({
-      contents: `module.exports = require('./${onDemand.file}')[${JSON.stringify(path)}];`,
+      contents: `module.exports = require('./${fileOf(path)}')[${JSON.stringify(path)}];`,
     }));
   },
 };
 
-const bundleOnDemand = async () => {
-  const members = onDemand.packages.map((name) => `${JSON.stringify(name)}: require(${JSON.stringify(name)})`);
+const bundleOnDemand = async ({ file, packages }) => {
+  const members = packages.map((name) => `${JSON.stringify(name)}: require(${JSON.stringify(name)})`);
   const contents = `module.exports = { ${members.join(', ')} };`;
-  const stdin = { contents, resolveDir: root, sourcefile: onDemand.file };
+  const stdin = { contents, resolveDir: root, sourcefile: file };
   const { outputFiles } = await build({ ...common, stdin, format: 'cjs' });
   return outputFiles[0].contents;
 };
@@ -147,7 +153,7 @@ const tree = async () => {
   const code = await bundle(version());
   put(`${program}/appfleet.cjs`, code, 0o755);
   for (const [path, text] of manuals(code)) put(path, text);
-  put(`${program}/${onDemand.file}`, await bundleOnDemand());
+  for (const chunk of onDemand) put(`${program}/${chunk.file}`, await bundleOnDemand(chunk));
   put(`${program}/appfleet.ini`, await settings());
   put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
   for (const script of ['launch', 'follow', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);

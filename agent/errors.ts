@@ -10,6 +10,7 @@ export const errorCodes = {
   AF_CONFIG: 'the configuration has errors',
   AF_CA: 'the certificate authority refused or could not be reached',
   AF_CERTIFICATE: 'a certificate or key cannot be used',
+  AF_CONSUL: 'Consul refused or could not be reached',
   AF_HOOK: 'a program of the admin failed',
   AF_API: 'the agent did not answer as expected',
 } as const;

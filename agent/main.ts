@@ -1,5 +1,6 @@
 /** Reads argv and the environment, builds real things, picks a command. The only file that knows the process it runs in. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createCertificateTools } from './adapters/certificate-tools.ts';
 import { createHost } from './adapters/host.ts';
@@ -46,6 +47,15 @@ const context: Context = {
   host: () => (host ??= createHost()),
   templates: () => (templates ??= readTemplates()),
   certificates: () => (tools ??= createCertificateTools(context.host().files)),
+  consul: async (settings) => {
+    const { createConsul } = await import('./adapters/consul.ts');
+    const { createContainerView } = await import('./adapters/docker-view.ts');
+    return {
+      consul: createConsul(settings, context.host().files),
+      containers: createContainerView(),
+      hostName: hostname().replace(/\..*/, ''),
+    };
+  },
   // units/appfleet.sh asks Node for it
   tidyUp: () => globalThis.gc?.(),
   now: () => Date.now() / 1000,

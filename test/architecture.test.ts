@@ -42,9 +42,18 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // /proc/net/unix too is read through a port
   'agent/switchboard': ['agent/core', 'agent/ports.ts', 'agent/errors.ts'],
   'agent/certificates': ['agent/core', 'agent/ports.ts', 'agent/errors.ts', 'agent/net'],
+  'agent/consul': [
+    'agent/core',
+    'agent/ports.ts',
+    'agent/errors.ts',
+    'agent/net',
+    'agent/reconcile',
+    'agent/switchboard',
+  ],
   'agent/adapters': [
     'agent/core',
     'agent/ports.ts',
+    'agent/consul/ports.ts',
     'agent/certificates',
     'agent/errors.ts',
     'agent/net',
@@ -55,6 +64,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'acme-client',
     '@peculiar/x509',
     'tldts',
+    'consul',
   ],
   'agent/api': ['agent/core', 'agent/ports.ts', 'agent/errors.ts', 'agent/reconcile', 'agent/switchboard', 'node:http'],
   'agent/commands': [
@@ -64,6 +74,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'agent/net',
     'agent/reconcile',
     'agent/certificates',
+    'agent/consul',
     'agent/switchboard',
     'agent/api',
     // types only: what a log and a probe look like
@@ -86,7 +97,8 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   mustache: ['agent/core/template.ts'],
   'prom-client': ['agent/reconcile/metrics.ts'],
   'dbus-next': ['agent/adapters/wire.ts'],
-  dockerode: ['agent/adapters/docker.ts'],
+  dockerode: ['agent/adapters/docker.ts', 'agent/adapters/docker-view.ts'],
+  consul: ['agent/adapters/consul-wire.ts'],
   pino: ['agent/adapters/journal.ts'],
   'acme-client': ['agent/adapters/acme.ts'],
   '@peculiar/x509': ['agent/adapters/x509.ts'],
@@ -124,10 +136,11 @@ t.test('an adapter imports no other adapter, only its own parts', (t) => {
   // Each outside system and the files that only it uses; host.ts builds them all.
   const systems: Readonly<Record<string, RegExp>> = {
     bus: /^(bus|wire|systemd|jobs|job-failure)$/,
-    docker: /^(docker|docker-events|pull-progress|cgroup)$/,
+    docker: /^(docker|docker-events|docker-view|pull-progress|cgroup)$/,
     nginx: /^nginx(-[a-z]+)?$/,
     files: /^files$/,
     acme: /^acme(-[a-z]+)*$/,
+    consul: /^consul(-[a-z]+)*$/,
     x509: /^x509(-[a-z]+)*$/,
     reach: /^reach(-[a-z]+)*$/,
     journal: /^journal$/,

@@ -1,10 +1,19 @@
 /** What a command gets from main.ts: the outside world as values and functions, so that no command reads argv, the environment or a clock. */
+import type { Consul, ContainerView } from '../consul/ports.ts';
+import type { ConsulSettings } from '../core/spec.ts';
 import type { Templates } from '../core/template.ts';
 import type { CertificateTools } from '../certificates/tools.ts';
 import type { Host } from '../ports.ts';
 
 /** 0 in sync or done, 1 a site failed, 2 usage or configuration. */
 export type ExitCode = 0 | 1 | 2;
+
+export interface ConsulTools {
+  consul: Consul;
+  containers: ContainerView;
+  /** Name of this host. */
+  hostName: string;
+}
 
 export interface Context {
   version: string;
@@ -23,6 +32,8 @@ export interface Context {
   templates: () => Templates;
   /** What a run over certificates needs; connects to nothing before it is used. */
   certificates: () => CertificateTools;
+  /** Consul as the settings name it; loaded when first asked, connected to when first used. */
+  consul: (settings: ConsulSettings) => Promise<ConsulTools>;
   /** Gives memory back that nobody needs any more; what the daemon does between two passes. */
   tidyUp: () => void;
   /** Seconds since the epoch. */

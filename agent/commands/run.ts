@@ -26,6 +26,7 @@ import { createCertificateAlarms } from './certificate-alarms.ts';
 import type { Context, ExitCode } from './context.ts';
 import { watchHost } from './hints.ts';
 import { startIdleRounds } from './idle-rounds.ts';
+import { createMirroring } from './mirroring.ts';
 import { createPassLog } from './pass-log.ts';
 import { createRenewals } from './renewals.ts';
 import { isRunFolderLost, restoreRunFolder } from './run-folder.ts';
@@ -81,6 +82,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   });
   const renewals = createRenewals(host, context, log);
   const alarms = createCertificateAlarms(log, context.steady);
+  const mirroring = createMirroring(host, context, log);
   let last: Report | null = null;
   let passBegan: number | null = null;
   const pass = async (
@@ -112,6 +114,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
       });
       const seconds = context.steady() - began;
       last = report;
+      mirroring.passed(report.fleet);
       metrics.passed(report, seconds);
       passLog.standing(report);
       if (report.results.length > 0)
@@ -201,7 +204,10 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   unwatch();
   api.close();
   // A pass may be cut anywhere; a short one is still let finish so that the log ends well.
-  await Promise.race([loop.stop(), new Promise((resolve) => setTimeout(resolve, 2000).unref())]);
+  await Promise.race([
+    Promise.all([loop.stop(), mirroring.stop()]),
+    new Promise((resolve) => setTimeout(resolve, 2000).unref()),
+  ]);
   await release();
   return 0;
 };

@@ -37,6 +37,7 @@ export const createFakeContext = (host: Host, change: Partial<Context> = {}): Fa
     certificates: () => {
       throw new Error('this test has no certificates');
     },
+    consul: () => Promise.reject(new Error('this test has no Consul')),
     now: () => host.now(),
     tidyUp: () => undefined,
     steady: () => 0,

@@ -1,0 +1,82 @@
+/** What we use of the package `consul`, typed by what it does rather than by its own types, which are wrong in places. */
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { ConsulSettings } from '../core/spec.ts';
+
+export interface AgentServiceAnswer {
+  ID: string;
+  Service: string;
+  Tags: string[] | null;
+  Meta: Record<string, string> | null;
+  Port: number;
+  Address: string;
+}
+
+export interface AgentCheckAnswer {
+  CheckID: string;
+  Status: string;
+  Output: string;
+}
+
+export interface KeyAnswer {
+  Key: string;
+  Flags: number;
+  /** Null for an empty value. */
+  Value: Buffer | null;
+}
+
+export interface KeyOperation {
+  KV: { Verb: 'set' | 'delete'; Key: string; Value?: string; Flags?: number };
+}
+
+export interface ServiceBody {
+  id: string;
+  name: string;
+  address: string;
+  port: number;
+  tags: readonly string[];
+  meta: Readonly<Record<string, string>>;
+  check: { checkid: string; name: string; ttl: string; status: string };
+}
+
+export interface Wire {
+  agent: {
+    services(): Promise<Record<string, AgentServiceAnswer>>;
+    checks(): Promise<Record<string, AgentCheckAnswer>>;
+    service: { register(body: ServiceBody): Promise<void>; deregister(id: string): Promise<void> };
+    check: Record<'pass' | 'warn' | 'fail', (options: { id: string; note: string }) => Promise<void>>;
+  };
+  kv: {
+    /** Undefined when there is nothing. */
+    get(options: { key: string; recurse: true; buffer: true }): Promise<KeyAnswer[] | undefined>;
+  };
+  transaction: { create(operations: readonly KeyOperation[]): Promise<unknown> };
+  destroy(): void;
+}
+
+export interface Secrets {
+  token: string | null;
+  ca: string | null;
+  certificate: { cert: string; key: string } | null;
+}
+
+/** Loads the package and makes a client; nothing is asked yet. */
+export const openWire = async (
+  { address, datacenter }: ConsulSettings,
+  { token, ca, certificate }: Secrets,
+  timeoutMs: number,
+  sockets: number,
+): Promise<Wire> => {
+  const { default: loaded } = await import('consul');
+  const Client = loaded as unknown as new (options: object) => Wire;
+  const pool = { keepAlive: true, maxSockets: sockets };
+  const defaults = { ...(token === null ? {} : { token }), ...(datacenter === null ? {} : { dc: datacenter }) };
+  if (address.kind === 'unix') {
+    const agent = new HttpAgent(pool);
+    return new Client({ baseUrl: 'http://consul/v1', socketPath: address.path, agent, defaults, timeout: timeoutMs });
+  }
+  const name = address.host.includes(':') ? `[${address.host}]` : address.host;
+  const trust = { ...(ca === null ? {} : { ca }), ...certificate };
+  const agent = address.kind === 'https' ? new HttpsAgent({ ...pool, ...trust }) : new HttpAgent(pool);
+  return new Client({ baseUrl: `${address.kind}://${name}:${address.port}/v1`, agent, defaults, timeout: timeoutMs });
+};

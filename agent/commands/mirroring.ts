@@ -1,0 +1,110 @@
+/**
+ * What the daemon tells Consul, and when. Without a section [consul] in the settings nothing of it is loaded; a section that
+ * changes, or goes, takes the records out of the Consul that had them.
+ */
+import type { Log } from '../adapters/journal.ts';
+import type { Mirror } from '../consul/mirror.ts';
+import { appUnit, siteUnit, socketUnit } from '../core/names.ts';
+import type { ConsulSettings } from '../core/spec.ts';
+import { messageOf } from '../errors.ts';
+import { systemTimers } from '../net/timers.ts';
+import type { Host } from '../ports.ts';
+import type { Fleet } from '../reconcile/fleet.ts';
+import type { Context } from './context.ts';
+
+export interface Mirroring {
+  /** After each pass. Never throws, and waits for nothing. */
+  passed(fleet: Fleet): void;
+  stop(): Promise<void>;
+}
+
+const secondLookMs = 500;
+
+/** Members by each of their units. */
+const membersByUnit = ({ sites, services }: Fleet): Map<string, string> =>
+  new Map(
+    [...sites, ...services].flatMap(({ name }) =>
+      [siteUnit(name), socketUnit(name), appUnit(name)].map((unit) => [unit, name] as const),
+    ),
+  );
+
+export const createMirroring = (
+  host: Host,
+  context: Pick<Context, 'consul' | 'version'>,
+  log: Pick<Log, 'info' | 'warn'>,
+): Mirroring => {
+  let asked = 'null';
+  let begun: Promise<{ mirror: Mirror; end: () => void } | null> = Promise.resolve(null);
+  let last: Fleet | null = null;
+  let byUnit = new Map<string, string>();
+
+  const begin = async (settings: ConsulSettings): Promise<{ mirror: Mirror; end: () => void }> => {
+    const { createMirror } = await import('../consul/mirror.ts');
+    const { createLook } = await import('../consul/look.ts');
+    const { consul, containers, hostName } = await context.consul(settings);
+    const identity = { host: hostName, version: context.version, consul: settings };
+    const look = createLook(host, containers);
+    const mirror = createMirror({
+      consul,
+      look,
+      identity,
+      timers: systemTimers,
+      log: { info: (line) => log.info(line), warn: (line) => log.warn(line) },
+    });
+    const everything = (): void => {
+      if (last !== null) mirror.passed(last);
+    };
+    const unwatchUnits = await host.units.watch((unit) => {
+      const name = unit === null ? undefined : byUnit.get(unit);
+      if (unit === null) everything();
+      else if (name !== undefined) mirror.changed(name);
+    });
+    const unwatchContainers = host.containers.watch(({ site }) => {
+      if (site === null) return everything();
+      mirror.changed(site);
+      // systemd has no job for a container that ended by itself, so nobody says when it has noticed.
+      systemTimers.after(secondLookMs, () => mirror.changed(site));
+    });
+    return {
+      mirror,
+      end: () => {
+        unwatchUnits();
+        unwatchContainers();
+      },
+    };
+  };
+
+  const end = async (retract: boolean): Promise<void> => {
+    const running = await begun;
+    running?.end();
+    await running?.mirror.stop(retract);
+  };
+
+  const change = (settings: ConsulSettings | null): void => {
+    begun = end(true)
+      .then(() => (settings === null ? null : begin(settings)))
+      .catch((error: unknown) => {
+        log.warn(`Consul is not told anything: ${messageOf(error)}`);
+        // The next pass tries again.
+        asked = '';
+        return null;
+      });
+  };
+
+  return {
+    passed: (fleet) => {
+      last = fleet;
+      const { consul } = fleet.settings;
+      const now = JSON.stringify(consul);
+      if (now !== asked) {
+        asked = now;
+        change(consul);
+      }
+      if (consul === null) return;
+      byUnit = membersByUnit(fleet);
+      void begun.then((running) => running?.mirror.passed(fleet));
+    },
+    // The agent may be back in a second: what it registered stays, and turns critical after its TTL if it is not.
+    stop: () => end(false),
+  };
+};

@@ -1,0 +1,189 @@
+/**
+ * What Consul should know of this host: a service with a TTL check for each site and shared container, another for each
+ * container of a site while it runs, and a record in the KV store. Pure; nothing here holds an environment or an error's cause.
+ */
+import { agentId, containerId, dnsLabel, frontId, hostMeta, recordKey } from './consul-names.ts';
+import { lastWords } from './last-words.ts';
+import type { ConsulSettings, Runtime } from './spec.ts';
+
+export type MemberState = 'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served';
+
+/** What is known of a container that runs. */
+export interface RunningContainer {
+  /** Null when it has no network. */
+  address: string | null;
+  /** TCP port that it listens on; null when it listens on a socket, or nobody knows. */
+  port: number | null;
+  /** Docker's own verdict, where its image has a HEALTHCHECK. */
+  health: 'starting' | 'healthy' | 'unhealthy' | null;
+}
+
+export interface MirroredMember {
+  name: string;
+  kind: 'site' | 'service';
+  /** Null when its file cannot be read. */
+  runtime: Runtime | 'shared' | null;
+  state: MemberState;
+  /** When it entered that state, ISO 8601. */
+  since: string | null;
+  /** Why it failed. */
+  reason: string | null;
+  /** Starts since the host booted. */
+  wakes: number;
+  image: string | null;
+  /** Port of nginx, or null for a shared container. */
+  frontPort: number | null;
+  /** When its certificate ends, ISO 8601. */
+  certificateExpires: string | null;
+  container: RunningContainer | null;
+  /** SERVICE_NAME and SERVICE_TAGS of its environment. */
+  serviceName: string | null;
+  serviceTags: readonly string[];
+}
+
+export type CheckStatus = 'passing' | 'warning' | 'critical';
+
+export interface ServiceRecord {
+  id: string;
+  name: string;
+  /** Empty: the address of the Consul node. */
+  address: string;
+  /** 0: none. */
+  port: number;
+  tags: readonly string[];
+  meta: Readonly<Record<string, string>>;
+  status: CheckStatus;
+  output: string;
+}
+
+export interface Records {
+  services: ReadonlyMap<string, ServiceRecord>;
+  /** Text by key. */
+  keys: ReadonlyMap<string, string>;
+}
+
+export interface MirrorIdentity {
+  /** Name of this host. */
+  host: string;
+  version: string;
+  consul: ConsulSettings;
+}
+
+/** Consul takes no more in one value of meta. */
+const longestMeta = 512;
+
+const healthOf = (container: RunningContainer | null): [CheckStatus, string] => {
+  if (container?.health === 'unhealthy') return ['critical', "unhealthy, says the image's health check"];
+  if (container?.health === 'starting') return ['warning', "the image's health check has not passed yet"];
+  return ['passing', container?.health === 'healthy' ? "healthy, says the image's health check" : 'awake'];
+};
+
+/** Status and words of the check of a front. Sleeping is fine: whoever asks wakes it. */
+export const verdictOn = (member: MirroredMember): [CheckStatus, string] => {
+  switch (member.state) {
+    case 'stopped':
+      return ['critical', `stopped by hand; to open it: service ${member.name} start`];
+    case 'failed':
+      return ['critical', `failed: ${lastWords(member.reason ?? 'its container does not start', 1)}`];
+    case 'asleep':
+    case 'sleeping':
+      return ['passing', 'asleep; the next request wakes it'];
+    case 'waking':
+      return ['passing', 'waking; requests wait for it'];
+    case 'served':
+      return ['passing', 'served from disk'];
+    case 'awake':
+      return healthOf(member.container);
+  }
+};
+
+const metaOf = (entries: Readonly<Record<string, string | null>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(entries).flatMap(([name, value]) => (value === null ? [] : [[name, value.slice(0, longestMeta)]])),
+  );
+
+const nameOf = ({ name, serviceName }: MirroredMember, { servicePrefix }: ConsulSettings): string =>
+  serviceName ?? dnsLabel(`${servicePrefix}${name}`);
+
+const tagsOf = ({ serviceTags }: MirroredMember, { tags }: ConsulSettings): string[] => [
+  ...new Set([...tags, ...serviceTags]),
+];
+
+const front = (member: MirroredMember, { host, consul }: MirrorIdentity): ServiceRecord => {
+  const [status, output] = verdictOn(member);
+  const { container } = member;
+  // A shared container has no front: what others connect to is the container itself.
+  const own = member.kind === 'service';
+  return {
+    id: frontId(host, member.name),
+    name: nameOf(member, consul),
+    address: own ? (container?.address ?? '') : (consul.serviceAddress ?? ''),
+    port: (own ? container?.port : member.frontPort) ?? 0,
+    tags: tagsOf(member, consul),
+    meta: metaOf({
+      [hostMeta]: host,
+      'appfleet-name': member.name,
+      domain: own ? null : member.name,
+      runtime: member.runtime,
+      release: member.image,
+      state: member.state,
+    }),
+    status,
+    output,
+  };
+};
+
+/** Under a name of its own: mixed with fronts, half of the answers of DNS would be addresses that only this host reaches. */
+const instance = (member: MirroredMember, identity: MirrorIdentity): ServiceRecord | null => {
+  const { host, consul } = identity;
+  const { container } = member;
+  if (member.kind === 'service' || container === null || member.state !== 'awake') return null;
+  const [status, output] = healthOf(container);
+  return {
+    id: containerId(host, member.name),
+    name: dnsLabel(`${nameOf(member, consul)}-app`),
+    address: container.address ?? '',
+    port: container.port ?? 0,
+    tags: tagsOf(member, consul),
+    meta: metaOf({ [hostMeta]: host, 'appfleet-name': member.name, container: member.name, release: member.image }),
+    status,
+    output,
+  };
+};
+
+const record = (member: MirroredMember): string =>
+  JSON.stringify({
+    state: member.state,
+    since: member.since,
+    release: member.image,
+    certificateExpires: member.certificateExpires,
+    wakes: member.wakes,
+  });
+
+/** This host itself: the other agents, and the admin, see by its check whether its agent lives. */
+const agent = ({ host, version, consul }: MirrorIdentity): ServiceRecord => ({
+  id: agentId(host),
+  name: dnsLabel(`${consul.servicePrefix}appfleet`),
+  address: '',
+  port: 0,
+  tags: [...consul.tags],
+  meta: metaOf({ [hostMeta]: host, version }),
+  status: 'passing',
+  output: 'the agent runs',
+});
+
+/** Everything about some members; with `whole` the agent's own service too. */
+export const recordsOf = (members: readonly MirroredMember[], identity: MirrorIdentity, whole: boolean): Records => {
+  const services = new Map<string, ServiceRecord>();
+  const keys = new Map<string, string>();
+  const add = (service: ServiceRecord | null): void => {
+    if (service !== null) services.set(service.id, service);
+  };
+  if (whole) add(agent(identity));
+  for (const member of members) {
+    add(front(member, identity));
+    add(instance(member, identity));
+    keys.set(recordKey(identity.consul.kvPrefix, identity.host, member.kind, member.name), record(member));
+  }
+  return { services, keys };
+};
