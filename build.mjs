@@ -156,7 +156,8 @@ const tree = async () => {
   for (const chunk of onDemand) put(`${program}/${chunk.file}`, await bundleOnDemand(chunk));
   put(`${program}/appfleet.ini`, await settings());
   put('usr/bin/appfleet', source('units/appfleet.sh'), 0o755);
-  for (const script of ['launch', 'follow', 'wake']) put(`${program}/${script}`, source(`units/${script}`), 0o755);
+  for (const script of ['launch', 'follow', 'wake', 'consul-env'])
+    put(`${program}/${script}`, source(`units/${script}`), 0o755);
   put(`${program}/node-preload.cjs`, source('units/node-preload.cjs'));
   const renewal = ['appfleet-renew.service', 'appfleet-renew.timer'];
   for (const unit of ['appfleet.service', 'appfleet.socket', 'appfleet-wake@.service', ...renewal])

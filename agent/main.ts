@@ -47,14 +47,12 @@ const context: Context = {
   host: () => (host ??= createHost()),
   templates: () => (templates ??= readTemplates()),
   certificates: () => (tools ??= createCertificateTools(context.host().files)),
-  consul: async (settings) => {
+  consul: async (settings, token = null) => {
     const { createConsul } = await import('./adapters/consul.ts');
     const { createContainerView } = await import('./adapters/docker-view.ts');
-    return {
-      consul: createConsul(settings, context.host().files),
-      containers: createContainerView(),
-      hostName: hostname().replace(/\..*/, ''),
-    };
+    const hostName = hostname().replace(/\..*/, '');
+    const { files } = context.host();
+    return { consul: createConsul(settings, files, { hostName, token }), containers: createContainerView(), hostName };
   },
   // units/appfleet.sh asks Node for it
   tidyUp: () => globalThis.gc?.(),

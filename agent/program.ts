@@ -9,6 +9,8 @@ import { certCommands } from './cert-program.ts';
 import { checkCommand } from './commands/check.ts';
 import { completionCommand } from './commands/completion.ts';
 import type { Context, ExitCode } from './commands/context.ts';
+import { envCommand } from './commands/env.ts';
+import { envExecCommand } from './commands/env-exec.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { helpCommand, isTopic, noHelp, schemaCommand } from './commands/help.ts';
 import { logsCommand } from './commands/logs.ts';
@@ -44,15 +46,14 @@ const run = (context: Context, process: Process): Promise<ExitCode> =>
   });
 
 /** Parses the words after `appfleet` and runs the command they ask for. Throws AppFleetError for what is no failure of one site. */
-export const createProgram = (
-  context: Context,
-  process: Process,
-): ((words: readonly string[]) => Promise<ExitCode>) => {
-  let code: ExitCode = 0;
+export const createProgram = (context: Context, process: Process): ((words: readonly string[]) => Promise<number>) => {
+  /** Of a program that was run in our place it can be any. */
+  let code: number = 0;
   const program = new Command('appfleet')
     .description('Sites that sleep until somebody asks for them')
     .version(context.version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'explain a command')
+    .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(appfleet --help shows the commands)')
     .configureOutput({
@@ -117,6 +118,21 @@ export const createProgram = (
   command('retire', 'take away units, vhosts and containers of all sites, as before the program is removed')
     .option('-y, --yes', 'really', false)
     .action((options: { yes: boolean }) => done(retireCommand(context, options)));
+  const env = command('env [site]', "show a container's variables and where each comes from")
+    .option('--json', 'as JSON', false)
+    .option('--reveal', 'show secrets too', false)
+    .action((site: string | undefined, options: { json: boolean; reveal: boolean }) =>
+      site === undefined ? env.outputHelp() : done(envCommand(context, site, options)),
+    );
+  env
+    .command('exec <command...>')
+    .description('run a program with the variables that Consul has below a prefix')
+    .requiredOption('--prefix <prefix>', 'folder of keys, like app/web')
+    .passThroughOptions()
+    .action(async (argv: string[], options: { prefix: string }) => {
+      code = await envExecCommand(context, options, argv, process.env);
+    });
+
   command('config', 'what the files may hold')
     .command('schema')
     .description('as a JSON schema')

@@ -107,6 +107,7 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   'node:child_process': [
     'agent/adapters/host.ts',
     'agent/commands/logs.ts',
+    'agent/net/inherited.ts',
     'agent/net/notify.ts',
     'agent/net/program.ts',
   ],

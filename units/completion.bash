@@ -18,13 +18,13 @@ _appfleet() {
         [[ $word == -* ]] && continue
         case $path in
         '') path=$word ;;
-        site | cert | config) path="$path $word" ;;
+        site | cert | env | config) path="$path $word" ;;
         esac
     done
     COMPREPLY=()
     case $path in
     '')
-        words="--help --version status plan apply wake sleep check logs doctor site cert config help retire manual version"
+        words="--help --version status plan apply wake sleep check logs doctor site cert env config help retire manual version"
         ;;
     'status')
         words="--json --help $(_appfleet_names sites services)"
@@ -95,6 +95,13 @@ _appfleet() {
     'cert account')
         words="--json --update --rollover --deactivate --help"
         ;;
+    'env')
+        words="--json --reveal --help $(_appfleet_names sites services)"
+        ;;
+    'env exec')
+        [[ $before == --prefix ]] && { COMPREPLY=(); return; }
+        words="--prefix --help"
+        ;;
     'config')
         words="--help schema"
         ;;
@@ -102,7 +109,7 @@ _appfleet() {
         words="--help"
         ;;
     'help')
-        words="--json --help site service settings status plan apply wake sleep check logs doctor cert config help retire manual version"
+        words="--json --help site service settings status plan apply wake sleep check logs doctor cert env config help retire manual version"
         ;;
     'retire')
         words="--yes --help"

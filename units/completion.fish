@@ -12,13 +12,13 @@ function __appfleet_at
     set -l words (string match --invert -- '-*' (commandline -opc))
     set -e words[1]
     set -l path $words[1]
-    contains -- "$path" site cert config; and set path $words[1..2]
+    contains -- "$path" site cert env config; and set path $words[1..2]
     test "$path" = "$argv"
 end
 
 complete -c appfleet -f
 complete -c appfleet -s h -l help -d 'explain a command'
-complete -c appfleet -n 'not __fish_seen_subcommand_from status plan apply wake sleep check logs doctor site cert config help retire manual version' -s V -l version -d 'print the version'
+complete -c appfleet -n 'not __fish_seen_subcommand_from status plan apply wake sleep check logs doctor site cert env config help retire manual version' -s V -l version -d 'print the version'
 complete -c appfleet -n __appfleet_at -a status -d 'what the sites do'
 complete -c appfleet -n __appfleet_at -a plan -d 'what would change on this host'
 complete -c appfleet -n __appfleet_at -a apply -d 'make the host what the files say'
@@ -29,6 +29,7 @@ complete -c appfleet -n __appfleet_at -a logs -d 'what a site and its container 
 complete -c appfleet -n __appfleet_at -a doctor -d 'name the broken link'
 complete -c appfleet -n __appfleet_at -a site -d 'create or remove a site'
 complete -c appfleet -n __appfleet_at -a cert -d 'certificates'
+complete -c appfleet -n __appfleet_at -a env -d 'a container\'s variables and where each comes from'
 complete -c appfleet -n __appfleet_at -a config -d 'what the files may hold'
 complete -c appfleet -n __appfleet_at -a help -d 'explain a command, or the keys of a file'
 complete -c appfleet -n __appfleet_at -a retire -d 'take away what was made here'
@@ -85,8 +86,12 @@ complete -c appfleet -n '__appfleet_at cert account' -l json
 complete -c appfleet -n '__appfleet_at cert account' -l update
 complete -c appfleet -n '__appfleet_at cert account' -l rollover
 complete -c appfleet -n '__appfleet_at cert account' -l deactivate
+complete -c appfleet -n '__appfleet_at env' -a '(__appfleet_names sites services)'
+complete -c appfleet -n '__appfleet_at env' -l json
+complete -c appfleet -n '__appfleet_at env' -l reveal
+complete -c appfleet -n '__appfleet_at env exec' -l prefix -x
 complete -c appfleet -n '__appfleet_at config' -a 'schema'
-complete -c appfleet -n '__appfleet_at help' -a 'site service settings status plan apply wake sleep check logs doctor cert config help retire manual version'
+complete -c appfleet -n '__appfleet_at help' -a 'site service settings status plan apply wake sleep check logs doctor cert env config help retire manual version'
 complete -c appfleet -n '__appfleet_at help' -l json
 complete -c appfleet -n '__appfleet_at retire' -l yes
 complete -c appfleet -n '__appfleet_at manual' -a 'appfleet appfleet-site'

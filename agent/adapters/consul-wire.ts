@@ -39,6 +39,19 @@ export interface ServiceBody {
   check: { checkid: string; name: string; ttl: string; status: string };
 }
 
+/** Options of a blocking query are the package's own business. */
+export interface KeyQuery {
+  key: string;
+  recurse: true;
+  buffer: true;
+}
+
+export interface WireWatch {
+  on(event: 'change', listener: (keys: KeyAnswer[] | undefined) => void): void;
+  on(event: 'error', listener: (error: Error) => void): void;
+  end(): void;
+}
+
 export interface Wire {
   agent: {
     services(): Promise<Record<string, AgentServiceAnswer>>;
@@ -48,8 +61,18 @@ export interface Wire {
   };
   kv: {
     /** Undefined when there is nothing. */
-    get(options: { key: string; recurse: true; buffer: true }): Promise<KeyAnswer[] | undefined>;
+    get(options: KeyQuery): Promise<KeyAnswer[] | undefined>;
+    /** True when it was done; undefined, not false, when somebody else holds the key. */
+    set(
+      options: { key: string; value: string } & ({ acquire: string } | { release: string }),
+    ): Promise<boolean | undefined>;
   };
+  session: {
+    create(options: { name: string; ttl: string; lockdelay: string; behavior: 'delete' }): Promise<{ ID: string }>;
+    renew(id: string): Promise<unknown>;
+    destroy(id: string): Promise<unknown>;
+  };
+  watch(options: { method: Wire['kv']['get']; options: KeyQuery & { wait: string } }): WireWatch;
   transaction: { create(operations: readonly KeyOperation[]): Promise<unknown> };
   destroy(): void;
 }

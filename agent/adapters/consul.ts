@@ -5,9 +5,11 @@ import type { ObservedKey, ObservedService } from '../core/consul-plan.ts';
 import type { CheckStatus } from '../core/consul-records.ts';
 import { lastWords } from '../core/last-words.ts';
 import type { ConsulAddress, ConsulSettings } from '../core/spec.ts';
-import { AppFleetError, messageOf } from '../errors.ts';
+import { AppFleetError, inWords, messageOf } from '../errors.ts';
 import { createLimit } from '../net/limit.ts';
 import type { Files } from '../ports.ts';
+import { takeLock } from './consul-lock.ts';
+import { belowFolder, watchFolder } from './consul-watch.ts';
 import { type KeyOperation, openWire, type Secrets, type Wire } from './consul-wire.ts';
 
 /*
@@ -46,7 +48,18 @@ export const placeOf = (address: ConsulAddress): string =>
     ? `unix://${address.path}`
     : `${address.kind}://${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
 
-export const createConsul = (settings: ConsulSettings, files: Pick<Files, 'read'>): Consul => {
+export interface ConsulOptions {
+  /** What others see in a lock that we hold. */
+  hostName: string;
+  /** Wins over the token in a file. */
+  token: string | null;
+}
+
+export const createConsul = (
+  settings: ConsulSettings,
+  files: Pick<Files, 'read'>,
+  { hostName, token: given }: ConsulOptions,
+): Consul => {
   const place = placeOf(settings.address);
   const limit = createLimit(sockets);
   let opened: Promise<Wire> | null = null;
@@ -76,7 +89,7 @@ export const createConsul = (settings: ConsulSettings, files: Pick<Files, 'read'
       certificate === null
         ? null
         : { cert: (await readFile(certificate.file)) ?? '', key: (await readFile(certificate.keyFile)) ?? '' };
-    const token = (await readFile(settings.tokenFile))?.trim() ?? null;
+    const token = given ?? (await readFile(settings.tokenFile))?.trim() ?? null;
     return { token, ca: await readFile(settings.caFile), certificate: pair };
   };
 
@@ -110,6 +123,20 @@ export const createConsul = (settings: ConsulSettings, files: Pick<Files, 'read'
 
   return {
     place,
+    values: async (folder) =>
+      belowFolder(
+        folder,
+        await call(`cannot read ${folder}`, ({ kv }) => kv.get({ key: folder, recurse: true, buffer: true })),
+      ),
+    watch: (folder, onValues, onTrouble) =>
+      watchFolder(
+        // No limit in time: the query itself has one. One socket, not one of the others'.
+        async () => openWire(settings, await readSecrets(), 0, 1),
+        folder,
+        onValues,
+        (error) => onTrouble(inWords(failure(`cannot follow ${folder}`, error))),
+      ),
+    lock: (key, waitMs) => takeLock(call, key, hostName, waitMs),
     observe: async (folder) => {
       const [services, checks, keys] = await Promise.all([
         call('cannot list services', ({ agent }) => agent.services()),

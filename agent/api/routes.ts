@@ -29,6 +29,7 @@ export const createRoutes = ({ host, metrics, fleet, pass }: RouteParts): Routes
       problems: [],
       keep: new Set(),
       environments: new Map(),
+      layers: new Map(),
       snippets: new Map(),
       needsSecret: false,
     };

@@ -66,6 +66,13 @@ export const completedCommands: readonly CompletedCommand[] = [
     help: 'show or change the account',
     options: { ...json, update: 'flag', rollover: 'flag', deactivate: 'flag' },
   },
+  {
+    words: 'env',
+    help: "a container's variables and where each comes from",
+    argument: 'member',
+    options: { ...json, reveal: 'flag' },
+  },
+  { words: 'env exec', help: 'run a program with variables from Consul', options: { prefix: 'value' } },
   { words: 'config', help: 'what the files may hold', argument: ['schema'] },
   { words: 'config schema', help: 'as a JSON schema' },
   { words: 'help', help: 'explain a command, or the keys of a file', argument: 'topic', options: json },

@@ -32,8 +32,8 @@ export interface Context {
   templates: () => Templates;
   /** What a run over certificates needs; connects to nothing before it is used. */
   certificates: () => CertificateTools;
-  /** Consul as the settings name it; loaded when first asked, connected to when first used. */
-  consul: (settings: ConsulSettings) => Promise<ConsulTools>;
+  /** Consul as the settings name it, loaded when first asked, connected to when first used; a token here wins over one in a file. */
+  consul: (settings: ConsulSettings, token?: string | null) => Promise<ConsulTools>;
   /** Gives memory back that nobody needs any more; what the daemon does between two passes. */
   tidyUp: () => void;
   /** Seconds since the epoch. */

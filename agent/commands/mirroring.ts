@@ -1,9 +1,12 @@
 /**
- * What the daemon tells Consul, and when. Without a section [consul] in the settings nothing of it is loaded; a section that
+ * What the daemon tells Consul and takes from it, and when. Without a section [consul] in the settings nothing of it is loaded; a section that
  * changes, or goes, takes the records out of the Consul that had them.
  */
 import type { Log } from '../adapters/journal.ts';
 import type { Mirror } from '../consul/mirror.ts';
+import type { Values } from '../consul/values.ts';
+import { environmentFolder } from '../core/consul-env.ts';
+import { restartLock } from '../core/consul-names.ts';
 import { appUnit, siteUnit, socketUnit } from '../core/names.ts';
 import type { ConsulSettings } from '../core/spec.ts';
 import { messageOf } from '../errors.ts';
@@ -20,6 +23,13 @@ export interface Mirroring {
 
 const secondLookMs = 500;
 
+interface Begun {
+  mirror: Mirror;
+  values: Values;
+  /** Ends all that makes work for the two. */
+  end: () => void;
+}
+
 /** Members by each of their units. */
 const membersByUnit = ({ sites, services }: Fleet): Map<string, string> =>
   new Map(
@@ -32,24 +42,29 @@ export const createMirroring = (
   host: Host,
   context: Pick<Context, 'consul' | 'version'>,
   log: Pick<Log, 'info' | 'warn'>,
+  pass: () => Promise<unknown>,
 ): Mirroring => {
   let asked = 'null';
-  let begun: Promise<{ mirror: Mirror; end: () => void } | null> = Promise.resolve(null);
+  let begun: Promise<Begun | null> = Promise.resolve(null);
   let last: Fleet | null = null;
   let byUnit = new Map<string, string>();
 
-  const begin = async (settings: ConsulSettings): Promise<{ mirror: Mirror; end: () => void }> => {
+  const begin = async (settings: ConsulSettings): Promise<Begun> => {
     const { createMirror } = await import('../consul/mirror.ts');
+    const { createValues } = await import('../consul/values.ts');
     const { createLook } = await import('../consul/look.ts');
     const { consul, containers, hostName } = await context.consul(settings);
     const identity = { host: hostName, version: context.version, consul: settings };
     const look = createLook(host, containers);
-    const mirror = createMirror({
+    const lines = { info: (line: string) => log.info(line), warn: (line: string) => log.warn(line) };
+    const mirror = createMirror({ consul, look, identity, timers: systemTimers, log: lines });
+    const values = createValues({
       consul,
-      look,
-      identity,
-      timers: systemTimers,
-      log: { info: (line) => log.info(line), warn: (line) => log.warn(line) },
+      files: host.files,
+      folder: environmentFolder(settings.kvPrefix),
+      lockKey: restartLock(settings.kvPrefix),
+      pass,
+      log: lines,
     });
     const everything = (): void => {
       if (last !== null) mirror.passed(last);
@@ -67,7 +82,9 @@ export const createMirroring = (
     });
     return {
       mirror,
+      values,
       end: () => {
+        values.stop();
         unwatchUnits();
         unwatchContainers();
       },
@@ -102,7 +119,11 @@ export const createMirroring = (
       }
       if (consul === null) return;
       byUnit = membersByUnit(fleet);
-      void begun.then((running) => running?.mirror.passed(fleet));
+      const names = new Set([...fleet.sites, ...fleet.services].map(({ name }) => name).concat([...fleet.keep]));
+      void begun.then((running) => {
+        running?.mirror.passed(fleet);
+        running?.values.wants(names);
+      });
     },
     // The agent may be back in a second: what it registered stays, and turns critical after its TTL if it is not.
     stop: () => end(false),

@@ -82,7 +82,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
   });
   const renewals = createRenewals(host, context, log);
   const alarms = createCertificateAlarms(log, context.steady);
-  const mirroring = createMirroring(host, context, log);
+  const mirroring = createMirroring(host, context, log, () => wholePass(() => undefined));
   let last: Report | null = null;
   let passBegan: number | null = null;
   const pass = async (
@@ -165,11 +165,12 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     timers: systemTimers,
   });
 
+  const wholePass = createWholePass({ pulls, works }, (onSaid, beside) => inTurn(() => pass(['asked for'], onSaid, { beside })));
   const routes = createRoutes({
     host,
     metrics,
     fleet: () => last?.fleet ?? null,
-    pass: createWholePass({ pulls, works }, (onSaid, beside) => inTurn(() => pass(['asked for'], onSaid, { beside }))),
+    pass: wholePass,
   });
   const api = createApi(routes);
   const socket = options.sockets[0];

@@ -17,6 +17,22 @@ export interface Consul {
   report(id: string, status: CheckStatus, output: string): Promise<boolean>;
   /** All or none of each 64; keys are written with our flag. */
   writeKeys(changes: readonly KeyChange[]): Promise<void>;
+  /** The values below a folder, by the rest of their keys. */
+  values(folder: string): Promise<Map<string, Uint8Array>>;
+  /**
+   * Calls back with them at once, after each change, and whenever Consul came back; with words when it cannot be asked, which
+   * it goes on trying. One connection, whatever the number of keys.
+   */
+  watch(
+    folder: string,
+    onValues: (values: Map<string, Uint8Array>) => void,
+    onTrouble: (message: string) => void,
+  ): () => void;
+  /**
+   * Waits until we alone hold the lock, for so long at most. Consul takes it back by itself when we die. Throws AF_CONSUL when
+   * others keep it.
+   */
+  lock(key: string, waitMs: number): Promise<{ release(): Promise<void> }>;
   /** Next calls read token and certificates again and open new connections. */
   reopen(): void;
   close(): void;

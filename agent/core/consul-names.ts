@@ -31,5 +31,8 @@ export const hostFolder = (prefix: string, host: string): string => `${prefix}/h
 export const recordKey = (prefix: string, host: string, kind: 'site' | 'service', name: string): string =>
   `${hostFolder(prefix, host)}${kind}s/${name}`;
 
+/** Held by the host that restarts sites because their variables changed. */
+export const restartLock = (prefix: string): string => `${prefix}/locks/restart`;
+
 /** On every key that we wrote (KV flags are a number of the writer's own): "appf". */
 export const keyFlag = 0x61707066;

@@ -81,6 +81,10 @@ export const startDirectory = (name: string): string => `${paths.state}/start/${
 export const openedMark = (name: string): string => `${startDirectory(name)}/opened`;
 /** The last text of the settings that had no mistake: what an agent goes by that starts while they have one. */
 export const goodSettings = `${paths.state}/appfleet.ini`;
+/** The environment that Consul had last, 0600: what holds while Consul is away, at boot too. */
+export const consulValues = `${paths.state}/consul-env.json`;
+/** The same for programs that `appfleet env exec` starts, by the prefix of their keys. */
+export const execValues = (prefix: string): string => `${paths.state}/env/${sha256(prefix).slice(0, 16)}.json`;
 /** Exists while unit files have changed that systemd has not read again. */
 export const reloadMark = '/run/appfleet/units-changed';
 

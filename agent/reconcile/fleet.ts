@@ -1,4 +1,5 @@
 /** Reads the admin's files into specs. A file with a problem makes only its own site or service invalid: that one keeps what it has. */
+import { type EnvironmentLayer, mergeLayers } from '../core/consul-env.ts';
 import { parseSiteName } from '../core/domain.ts';
 import { parseEnvFile } from '../core/envfile.ts';
 import { checkFleet, claimedUnits, contestedDomains, type Holders } from '../core/fleet.ts';
@@ -8,10 +9,11 @@ import { parseSecrets, rootPassword } from '../core/secrets.ts';
 import { parseService } from '../core/service.ts';
 import { defaultSettings, parseSettings } from '../core/settings.ts';
 import { parseSite, stem } from '../core/site.ts';
-import type { ContainerSpec, ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';
+import type { ServiceSpec, Settings, SiteSpec } from '../core/spec.ts';
 import type { Snippet, Snippets } from '../core/vhost.ts';
 import { messageOf } from '../errors.ts';
 import type { Files } from '../ports.ts';
+import { createConsulLayers } from './consul-layers.ts';
 import { createLister, missingFolders } from './folders.ts';
 import { createReaders, type Reader } from './reader.ts';
 import { readSnippets } from './snippets.ts';
@@ -29,6 +31,8 @@ export interface Fleet {
   keep: ReadonlySet<string>;
   /** The whole environment of each container, by name. */
   environments: ReadonlyMap<string, Environment>;
+  /** What each of them is made from; later layers win. */
+  layers: ReadonlyMap<string, readonly EnvironmentLayer[]>;
   snippets: ReadonlyMap<string, Snippets<Snippet>>;
   /** Something refers to the file of secrets and it has no root password yet. */
   needsSecret: boolean;
@@ -113,6 +117,7 @@ export const createFleetReader = (
   const settingsOf = remember(parseSettings);
   const envOf = remember(parseEnvFile);
   const secretsOf = remember(parseSecrets);
+  const consulLayers = createConsulLayers();
   let lastSettings: Settings | null = null;
 
   const readSettings = async (
@@ -187,19 +192,27 @@ export const createFleetReader = (
       specs.filter(({ name, file }) => !keep.has(name) && !beaten.has(file));
 
     const environments = new Map<string, Environment>();
+    const layers = new Map<string, readonly EnvironmentLayer[]>();
+    const fromConsul = await consulLayers(readText, read.settings);
+    problems.push(...fromConsul.problems);
+    const combine = (spec: SiteSpec | ServiceSpec, fromFile: Environment): void => {
+      layers.set(spec.name, fromConsul.layers(spec, fromFile));
+      environments.set(spec.name, mergeLayers(layers.get(spec.name) ?? []));
+    };
     let needsSecret = false;
-    const resolve = async (name: string, container: ContainerSpec | null): Promise<void> => {
-      if (container === null || container.envFile === null) return void environments.set(name, container?.env ?? {});
-      const read = await readEnvFile(readText, container.envFile);
+    const resolve = async (spec: SiteSpec | ServiceSpec): Promise<void> => {
+      const path = spec.container?.envFile ?? null;
+      if (path === null) return combine(spec, {});
+      const read = await readEnvFile(readText, path);
       if ('problems' in read) {
         problems.push(...read.problems);
-        keep.add(name);
+        keep.add(spec.name);
       } else {
         needsSecret ||= read.needsSecret;
-        environments.set(name, { ...read.env, ...container.env });
+        combine(spec, read.env);
       }
     };
-    for (const { name, container } of [...sites, ...services]) await resolve(name, container);
+    for (const spec of [...sites, ...services]) await resolve(spec);
 
     const own = await readSnippets(
       files,
@@ -217,6 +230,7 @@ export const createFleetReader = (
       problems: unique(problems),
       keep,
       environments,
+      layers,
       snippets: own.snippets,
       needsSecret,
     };
@@ -224,6 +238,6 @@ export const createFleetReader = (
 };
 
 /** One file can be read for many containers; its problems are told once. */
-const unique = (problems: readonly Problem[]): Problem[] => [
-  ...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values(),
+const unique = (all: readonly Problem[]): Problem[] => [
+  ...new Map(all.map((one) => [JSON.stringify(one), one])).values(),
 ];

@@ -2,7 +2,13 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { dnsLabel } from '../../agent/core/consul-names.ts';
-import { afterChanges, asKnown, type ObservedRecords, type ObservedService, planMirror } from '../../agent/core/consul-plan.ts';
+import {
+  afterChanges,
+  asKnown,
+  type ObservedRecords,
+  type ObservedService,
+  planMirror,
+} from '../../agent/core/consul-plan.ts';
 import {
   type MemberState,
   type MirroredMember,
