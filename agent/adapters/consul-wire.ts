@@ -1,6 +1,7 @@
 /** What we use of the package `consul`, typed by what it does rather than by its own types, which are wrong in places. */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { CheckProbe } from '../core/consul-records.ts';
 import type { ConsulSettings } from '../core/spec.ts';
 
 export interface AgentServiceAnswer {
@@ -36,7 +37,7 @@ export interface ServiceBody {
   port: number;
   tags: readonly string[];
   meta: Readonly<Record<string, string>>;
-  check: { checkid: string; name: string; ttl: string; status: string };
+  check?: ({ ttl: string; status: string } | CheckProbe) & { checkid: string; name: string };
 }
 
 /** Options of a blocking query are the package's own business. */

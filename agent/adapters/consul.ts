@@ -2,7 +2,7 @@
 import type { Consul, KeyChange } from '../consul/ports.ts';
 import { checkId, keyFlag } from '../core/consul-names.ts';
 import type { ObservedKey, ObservedService } from '../core/consul-plan.ts';
-import type { CheckStatus } from '../core/consul-records.ts';
+import type { CheckProbe, CheckStatus } from '../core/consul-records.ts';
 import { lastWords } from '../core/last-words.ts';
 import type { ConsulAddress, ConsulSettings } from '../core/spec.ts';
 import { AppFleetError, inWords, messageOf } from '../errors.ts';
@@ -159,12 +159,15 @@ export const createConsul = (
         ),
       };
     },
-    register: async ({ id, name, address, port, tags, meta, status, output }, ttlSeconds) => {
-      const check = { checkid: checkId(id), name: 'as App Fleet sees it', ttl: `${ttlSeconds}s`, status };
-      await call(`cannot register ${id}`, ({ agent }) =>
-        agent.service.register({ id, name, address, port, tags, meta, check }),
-      );
-      await report(id, status, output);
+    register: async ({ status, output, probe, ...service }, ttlSeconds) => {
+      const { id } = service;
+      const named = { checkid: checkId(id), name: 'as App Fleet sees it' };
+      const check =
+        probe === 'none'
+          ? {}
+          : { check: { ...named, ...(probe === 'reported' ? { ttl: `${ttlSeconds}s`, status } : present(probe)) } };
+      await call(`cannot register ${id}`, ({ agent }) => agent.service.register({ ...service, ...check }));
+      if (probe === 'reported') await report(id, status, output);
     },
     deregister: (id) =>
       call(`cannot deregister ${id}`, async ({ agent }) => {
@@ -190,6 +193,10 @@ export const createConsul = (
     },
   };
 };
+
+/** Without what is undefined: the package takes a key for a value. */
+const present = (probe: CheckProbe): CheckProbe =>
+  Object.fromEntries(Object.entries(probe).filter(([, value]) => value !== undefined));
 
 const operationOf = (change: KeyChange): KeyOperation =>
   change.kind === 'delete'

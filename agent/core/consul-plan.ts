@@ -3,7 +3,7 @@ import { hostMeta } from './consul-names.ts';
 import type { CheckStatus, Records, ServiceRecord } from './consul-records.ts';
 
 /** A service as Consul has it; its check is null when it lacks ours. */
-export interface ObservedService extends Omit<ServiceRecord, 'status' | 'output'> {
+export interface ObservedService extends Omit<ServiceRecord, 'status' | 'output' | 'probe'> {
   check: { status: CheckStatus; output: string } | null;
 }
 
@@ -56,7 +56,9 @@ export const planMirror = (
     const known = found.services.get(id);
     const { status, output } = service;
     if (known !== undefined && known.meta[hostMeta] !== host) taken.push(id);
-    else if (known?.check == null || !sameService(service, known)) changes.push({ kind: 'register', service });
+    else if (known === undefined || !sameService(service, known)) changes.push({ kind: 'register', service });
+    else if (service.probe !== 'reported') continue;
+    else if (known.check === null) changes.push({ kind: 'register', service });
     else if (known.check.status !== status || known.check.output !== output)
       changes.push({ kind: 'check', id, status, output });
   }
@@ -97,8 +99,8 @@ export const afterChanges = (found: ObservedRecords, changes: readonly ConsulCha
   for (const change of changes)
     switch (change.kind) {
       case 'register': {
-        const { status, output, ...service } = change.service;
-        services.set(service.id, { ...service, check: { status, output } });
+        const { status, output, probe, ...service } = change.service;
+        services.set(service.id, { ...service, check: probe === 'reported' ? { status, output } : null });
         break;
       }
       case 'check': {

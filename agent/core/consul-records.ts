@@ -43,6 +43,20 @@ export interface MirroredMember {
 
 export type CheckStatus = 'passing' | 'warning' | 'critical';
 
+/** A check that Consul carries out by itself, in the words of its API. */
+export interface CheckProbe {
+  http?: string;
+  tcp?: string;
+  grpc?: string;
+  ttl?: string;
+  args?: readonly string[];
+  method?: string | undefined;
+  interval?: string;
+  timeout?: string | undefined;
+  status?: string | undefined;
+  deregistercriticalserviceafter?: string | undefined;
+}
+
 export interface ServiceRecord {
   id: string;
   name: string;
@@ -52,8 +66,11 @@ export interface ServiceRecord {
   port: number;
   tags: readonly string[];
   meta: Readonly<Record<string, string>>;
+  /** What we report; without meaning where Consul probes by itself. */
   status: CheckStatus;
   output: string;
+  /** Who knows how it is: we do, Consul asks it, or nobody. */
+  probe: 'reported' | 'none' | CheckProbe;
 }
 
 export interface Records {
@@ -130,6 +147,7 @@ const front = (member: MirroredMember, { host, consul }: MirrorIdentity): Servic
     }),
     status,
     output,
+    probe: 'reported',
   };
 };
 
@@ -148,6 +166,7 @@ const instance = (member: MirroredMember, identity: MirrorIdentity): ServiceReco
     meta: metaOf({ [hostMeta]: host, 'appfleet-name': member.name, container: member.name, release: member.image }),
     status,
     output,
+    probe: 'reported',
   };
 };
 
@@ -170,6 +189,7 @@ const agent = ({ host, version, consul }: MirrorIdentity): ServiceRecord => ({
   meta: metaOf({ [hostMeta]: host, version }),
   status: 'passing',
   output: 'the agent runs',
+  probe: 'reported',
 });
 
 /** Everything about some members; with `whole` the agent's own service too. */
