@@ -55,6 +55,7 @@ export interface WireWatch {
 
 export interface Wire {
   agent: {
+    self(): Promise<{ Member: { Addr: string } }>;
     services(): Promise<Record<string, AgentServiceAnswer>>;
     checks(): Promise<Record<string, AgentCheckAnswer>>;
     service: { register(body: ServiceBody): Promise<void>; deregister(id: string): Promise<void> };
@@ -64,9 +65,7 @@ export interface Wire {
     /** Undefined when there is nothing. */
     get(options: KeyQuery): Promise<KeyAnswer[] | undefined>;
     /** True when it was done; undefined, not false, when somebody else holds the key. */
-    set(
-      options: { key: string; value: string } & ({ acquire: string } | { release: string }),
-    ): Promise<boolean | undefined>;
+    set(options: { key: string; value: string; acquire?: string; cas?: string }): Promise<boolean | undefined>;
   };
   session: {
     create(options: { name: string; ttl: string; lockdelay: string; behavior: 'delete' }): Promise<{ ID: string }>;

@@ -137,12 +137,18 @@ export const createConsul = (
         (error) => onTrouble(inWords(failure(`cannot follow ${folder}`, error))),
       ),
     lock: (key, waitMs) => takeLock(call, key, hostName, waitMs),
-    observe: async (folder) => {
-      const [services, checks, keys] = await Promise.all([
+    address: async () => (await call('cannot ask for its address', ({ agent }) => agent.self())).Member.Addr,
+    setKey: async (key, value, onlyIfAbsent) =>
+      void (await call(`cannot write ${key}`, ({ kv }) =>
+        kv.set({ key, value, ...(onlyIfAbsent ? { cas: '0' } : {}) }),
+      )),
+    observe: async (folders) => {
+      const [services, checks, ...trees] = await Promise.all([
         call('cannot list services', ({ agent }) => agent.services()),
         call('cannot list checks', ({ agent }) => agent.checks()),
-        call(`cannot read ${folder}`, ({ kv }) => kv.get({ key: folder, recurse: true, buffer: true })),
+        ...folders.map((key) => call(`cannot read ${key}`, ({ kv }) => kv.get({ key, recurse: true, buffer: true }))),
       ]);
+      const keys = trees.flatMap((tree) => tree ?? []);
       const observed = Object.values(services).map((one): [string, ObservedService] => {
         const check = checks[checkId(one.ID)];
         const known = check === undefined ? null : { status: check.Status as CheckStatus, output: check.Output };
@@ -152,7 +158,7 @@ export const createConsul = (
       return {
         services: new Map(observed),
         keys: new Map(
-          (keys ?? []).map(({ Key, Flags, Value }): [string, ObservedKey] => [
+          keys.map(({ Key, Flags, Value }): [string, ObservedKey] => [
             Key,
             { text: Value?.toString('utf8') ?? '', ours: Flags === keyFlag },
           ]),

@@ -52,12 +52,16 @@ export const createMirroring = (
   const begin = async (settings: ConsulSettings): Promise<Begun> => {
     const { createMirror } = await import('../consul/mirror.ts');
     const { createValues } = await import('../consul/values.ts');
+    const { createOthers } = await import('../consul/others.ts');
     const { createLook } = await import('../consul/look.ts');
     const { consul, containers, hostName } = await context.consul(settings);
     const identity = { host: hostName, version: context.version, consul: settings };
     const look = createLook(host, containers);
     const lines = { info: (line: string) => log.info(line), warn: (line: string) => log.warn(line) };
-    const mirror = createMirror({ consul, look, identity, timers: systemTimers, log: lines });
+    const { registrator, kvSet, fleetstreet } = settings;
+    const asked = registrator || kvSet || fleetstreet !== 'off';
+    const others = asked ? createOthers(consul, containers, hostName, settings, lines) : null;
+    const mirror = createMirror({ consul, look, others, identity, timers: systemTimers, log: lines });
     const values = createValues({
       consul,
       files: host.files,
@@ -80,6 +84,13 @@ export const createMirroring = (
       // systemd has no job for a container that ended by itself, so nobody says when it has noticed.
       systemTimers.after(secondLookMs, () => mirror.changed(site));
     });
+    const unwatchOthers =
+      others === null
+        ? () => undefined
+        : containers.watch((event) => {
+            everything();
+            if (event?.action === 'start') void others.started(event.id);
+          });
     return {
       mirror,
       values,
@@ -87,6 +98,7 @@ export const createMirroring = (
         values.stop();
         unwatchUnits();
         unwatchContainers();
+        unwatchOthers();
       },
     };
   };

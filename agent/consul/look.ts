@@ -28,12 +28,14 @@ const portIn = (spec: SiteSpec | ServiceSpec | undefined): number | null => {
 };
 
 export interface Look {
-  /** Everything about the members of these names, or all. Throws AF_BUS, AF_DOCKER and AF_FILE. */
+  /** Everything about the members of these names, or all. Throws AF_BUS and AF_FILE. */
   at(fleet: Fleet, names: ReadonlySet<string> | null): Promise<MirroredMember[]>;
 }
 
 export const createLook = (host: Host, containers: ContainerView): Look => {
   const remembered = new Map<string, { state: SiteState; wakes: number; since: string | null }>();
+
+  let listed: readonly RunningContainerState[] = [];
 
   const stateIn = async (known: Known, units: ReadonlyMap<string, ActiveState>) => {
     const { name } = known;
@@ -62,9 +64,9 @@ export const createLook = (host: Host, containers: ContainerView): Look => {
       const units = new Map((await host.units.list(patterns)).map((unit) => [unit.name, unit.active]));
       const states = await Promise.all(members.map((known) => stateIn(known, units)));
       const anyRuns = states.some(({ state }) => state === 'awake');
-      const running = new Map<string, RunningContainerState>(
-        anyRuns ? (await containers.running()).map((one) => [one.name, one]) : [],
-      );
+      // Without Docker nothing is known to have changed: what it said last is better than silence about all sites.
+      if (anyRuns) listed = await containers.running().catch(() => listed);
+      const running = new Map<string, RunningContainerState>(anyRuns ? listed.map((one) => [one.name, one]) : []);
       const specs = new Map<string, SiteSpec | ServiceSpec>(
         [...fleet.sites, ...fleet.services].map((spec) => [spec.name, spec]),
       );

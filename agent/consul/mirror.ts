@@ -24,11 +24,15 @@ import { createLimit } from '../net/limit.ts';
 import type { Timers } from '../net/timers.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
 import type { Look } from './look.ts';
+import type { Others } from './others.ts';
 import type { Consul, KeyChange } from './ports.ts';
+import { isRefusal } from './refusal.ts';
 
 export interface MirrorOptions {
   consul: Consul;
   look: Look;
+  /** What else there is to tell, and the folders of its keys; null when nothing is. */
+  others: Others | null;
   identity: MirrorIdentity;
   timers: Timers;
   log: { info(line: string): void; warn(line: string): void };
@@ -53,7 +57,7 @@ const parallelCalls = 16;
 
 const isKey = (change: ConsulChange): change is KeyChange => change.kind === 'put' || change.kind === 'delete';
 
-export const createMirror = ({ consul, look, identity, timers, log }: MirrorOptions): Mirror => {
+export const createMirror = ({ consul, look, others, identity, timers, log }: MirrorOptions): Mirror => {
   const { host, consul: settings } = identity;
   const { kvPrefix, ttlSeconds } = settings;
   const backoff = createBackoff(firstRetryMs, lastRetryMs);
@@ -73,24 +77,25 @@ export const createMirror = ({ consul, look, identity, timers, log }: MirrorOpti
   const reported = new Map<string, number>();
   let stopped = false;
 
+  const once = (line: string): void => {
+    if (!told.has(line)) log.warn(line);
+    told.add(line);
+  };
+
   const carryOut = async (changes: readonly ConsulChange[]): Promise<void> => {
     const each = changes.map((change) =>
       limit(async () => {
-        if (change.kind === 'register') await consul.register(change.service, ttlSeconds);
+        if (change.kind === 'register')
+          await consul.register(change.service, ttlSeconds).catch((error: unknown) => {
+            if (!isRefusal(error)) throw error;
+            once(inWords(error));
+          });
         else if (change.kind === 'deregister') await consul.deregister(change.id);
         else if (change.kind === 'check' && !(await consul.report(change.id, change.status, change.output)))
           whole = true;
       }),
     );
     await Promise.all([...each, consul.writeKeys(changes.filter(isKey))]);
-  };
-
-  const tell = (taken: readonly string[]): void => {
-    for (const what of taken)
-      if (!told.has(what)) {
-        told.add(what);
-        log.warn(`Consul has ${what} without our mark: it is left as it is`);
-      }
   };
 
   const idsOf = (some: Iterable<string>): Set<string> =>
@@ -116,21 +121,34 @@ export const createMirror = ({ consul, look, identity, timers, log }: MirrorOpti
     if (answers.includes(false)) whole = true;
   };
 
+  /** What we report on; other services of this host are probed by Consul itself. */
   const ours = (): ObservedService[] =>
-    [...(known?.services.values() ?? [])].filter(({ meta }) => meta[hostMeta] === host);
+    [...(known?.services.values() ?? [])].filter(
+      ({ id, meta }) => meta[hostMeta] === host && `${id}:`.startsWith(`${agentId(host)}:`),
+    );
+
+  const observe = async (): Promise<ObservedRecords> => {
+    const found = await consul.observe([hostFolder(kvPrefix, host), ...(others?.folders ?? [])]);
+    return others === null ? found : others.claim(found);
+  };
 
   const compare = async (now: Fleet, only: ReadonlySet<string> | null): Promise<void> => {
     const isNew = known === null;
     const members = await look.at(now, only);
-    const found = only === null || known === null ? await consul.observe(hostFolder(kvPrefix, host)) : known;
+    const found = only === null || known === null ? await observe() : known;
+    const more = only === null ? await others?.records() : undefined;
     const kept = idsOf(now.keep);
     const present = idsOf(members.map(({ name }) => name));
     const concerned = only === null ? null : idsOf(only);
-    const wanted = asKnown(recordsOf(members, identity, only === null), found, kept);
+    const own = asKnown(recordsOf(members, identity, only === null), found, kept);
+    const wanted = {
+      services: new Map([...(more?.services ?? []), ...own.services]),
+      keys: new Map([...(more?.keys ?? []), ...own.keys]),
+    };
     const mayRemove = (what: string): boolean =>
       (concerned === null || concerned.has(what)) && (!kept.has(what) || present.has(what));
     const { changes, taken } = planMirror(wanted, found, host, mayRemove);
-    tell(taken);
+    for (const what of taken) once(`Consul has ${what} without our mark: it is left as it is`);
     await carryOut(changes);
     known = afterChanges(found, changes);
     // Before a first look some may be about to turn critical.
@@ -201,7 +219,7 @@ export const createMirror = ({ consul, look, identity, timers, log }: MirrorOpti
   beat();
 
   const retract = async (): Promise<void> => {
-    const found = await consul.observe(hostFolder(kvPrefix, host));
+    const found = await observe();
     const { changes } = planMirror({ services: new Map(), keys: new Map() }, found, host, () => true);
     await carryOut(changes);
   };

@@ -1,6 +1,7 @@
 /** What we need from Consul and of all containers of the host, in our own words. */
 import type { ConsulChange, ObservedRecords } from '../core/consul-plan.ts';
 import type { CheckStatus } from '../core/consul-records.ts';
+import type { ContainerFacts } from '../core/container-facts.ts';
 
 export type KeyChange = Extract<ConsulChange, { kind: 'put' | 'delete' }>;
 
@@ -8,8 +9,12 @@ export type KeyChange = Extract<ConsulChange, { kind: 'put' | 'delete' }>;
 export interface Consul {
   /** Where it is, for messages. */
   readonly place: string;
-  /** All services of this agent and all keys below a folder. */
-  observe(folder: string): Promise<ObservedRecords>;
+  /** All services of this agent and all keys below some folders. */
+  observe(folders: readonly string[]): Promise<ObservedRecords>;
+  /** The address that the Consul node shows to others. */
+  address(): Promise<string>;
+  /** Writes a key for somebody else, without our flag; with `onlyIfAbsent` it stays what it is where it is there already. */
+  setKey(key: string, value: string, onlyIfAbsent: boolean): Promise<void>;
   register(service: Extract<ConsulChange, { kind: 'register' }>['service'], ttlSeconds: number): Promise<void>;
   /** Absent is fine. */
   deregister(id: string): Promise<void>;
@@ -49,4 +54,8 @@ export interface RunningContainerState {
 export interface ContainerView {
   /** All containers of the host that run. Throws AF_DOCKER. */
   running(): Promise<RunningContainerState[]>;
+  /** The same with all that Docker says of each; what did not change is not asked for again. Throws AF_DOCKER. */
+  facts(): Promise<ContainerFacts[]>;
+  /** Calls back for each container that started, ended or got another name, and with null when the stream (re)opened. */
+  watch(onChange: (event: { id: string; action: 'start' | 'die' | 'rename' } | null) => void): () => void;
 }

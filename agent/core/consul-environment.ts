@@ -21,6 +21,9 @@ const plain: ConsulSettings = {
   tags: [],
   serviceAddress: null,
   ttlSeconds: 90,
+  registrator: false,
+  kvSet: false,
+  fleetstreet: 'off',
 };
 
 /** Variables win over the settings of the host, as with Consul's own command line; null settings: this host has none. */

@@ -448,6 +448,24 @@ export const consulKeys = {
     help: "How long after the agent's end what it registered turns critical",
     example: '5m',
   }),
+  registrator: consul('registrator', {
+    type: choice('off', 'on'),
+    default: 'off',
+    help: 'Register the published ports of every container of the host by the words of registrator (SERVICE_NAME and others)',
+    example: 'on',
+  }),
+  kv_set: consul('kv_set', {
+    type: choice('off', 'on'),
+    default: 'off',
+    help: 'Write the keys that containers ask for when they start, by the words of kv-consul (KV_SET:key=value)',
+    example: 'on',
+  }),
+  fleetstreet: consul('fleetstreet', {
+    type: choice('off', 'on', 'raw'),
+    default: 'off',
+    help: 'Publish containers with FLEETSTREET_NAME as JSON below fleetstreet/; raw shows the values of their environment too',
+    example: 'on',
+  }),
 };
 
 /** A section whose names are the admin's own. */

@@ -42,6 +42,9 @@ const takeConsul = (form: Form): ConsulSettings => {
     tags: form.takeOr(consulKeys.tags, []),
     serviceAddress: form.take(consulKeys.service_address),
     ttlSeconds: form.takeOr(consulKeys.ttl, 0),
+    registrator: form.take(consulKeys.registrator) === 'on',
+    kvSet: form.take(consulKeys.kv_set) === 'on',
+    fleetstreet: form.takeOr(consulKeys.fleetstreet, 'off'),
   };
   if (address !== null && address.kind !== 'https')
     for (const [key, value] of [

@@ -122,6 +122,10 @@ export interface ConsulSettings {
   /** Null: the address of the Consul node. */
   serviceAddress: string | null;
   ttlSeconds: number;
+  /** Words of older tools that are obeyed, of any container of the host. */
+  registrator: boolean;
+  kvSet: boolean;
+  fleetstreet: 'off' | 'on' | 'raw';
 }
 
 export interface Settings {

@@ -420,6 +420,9 @@ t.test('where Consul is', (t) => {
     tags: [],
     serviceAddress: null,
     ttlSeconds: 90,
+    registrator: false,
+    kvSet: false,
+    fleetstreet: 'off',
   };
   t.strictSame(consul(''), defaults, 'the section alone is enough');
   t.strictSame(
@@ -436,6 +439,9 @@ t.test('where Consul is', (t) => {
         'tags = production, eu=west',
         'service_address = 2001:0DB8::1',
         'ttl = 5m',
+        'registrator = on',
+        'kv_set = on',
+        'fleetstreet = raw',
       ].join('\n'),
     ),
     {
@@ -449,6 +455,9 @@ t.test('where Consul is', (t) => {
       tags: ['production', 'eu=west'],
       serviceAddress: '2001:db8::1',
       ttlSeconds: 300,
+      registrator: true,
+      kvSet: true,
+      fleetstreet: 'raw',
     },
   );
   for (const [text, address] of [
