@@ -4,6 +4,7 @@ import { bringProgram } from './programs.ts';
 import type { TestHost } from './test-host.ts';
 
 const unit = 'consul.service';
+export const rootToken = '11111111-2222-3333-4444-555555555555';
 const api = 'http://127.0.0.1:8500/v1';
 
 export interface CatalogService {
@@ -18,7 +19,8 @@ export interface CatalogService {
 export interface TestConsul {
   /** Asks its API; the body as parsed JSON, or null for 404. */
   get<T>(path: string): Promise<T | null>;
-  put(path: string, body?: string): Promise<void>;
+  /** The answer's body. */
+  put(path: string, body?: string): Promise<string>;
   remove(path: string): Promise<void>;
   /** All instances of a service in the catalog. */
   catalog(service: string): Promise<CatalogService[]>;
@@ -38,9 +40,21 @@ export interface TestConsul {
   thaw(): Promise<void>;
 }
 
-export const startConsul = async (host: TestHost, log: (line: string) => void): Promise<TestConsul> => {
+/** Nobody may do anything without a token; this one may do everything. */
+const acl = {
+  primary_datacenter: 'dc1',
+  acl: { enabled: true, default_policy: 'deny', down_policy: 'extend-cache', tokens: { master: rootToken } },
+};
+
+/** `secured`: with ACLs, default deny. */
+export const startConsul = async (
+  host: TestHost,
+  log: (line: string) => void,
+  { secured = false }: { secured?: boolean } = {},
+): Promise<TestConsul> => {
   await bringProgram(host, 'consul', log);
-  const curl = (...words: string[]) => host.run(['curl', '-sS', '-m', '10', ...words], { allowFail: true });
+  const as = secured ? ['-H', `X-Consul-Token: ${rootToken}`] : [];
+  const curl = (...words: string[]) => host.run(['curl', '-sS', '-m', '10', ...as, ...words], { allowFail: true });
   const get = async <T>(path: string): Promise<T | null> => {
     const { code, stdout, stderr } = await curl('-w', '\n%{http_code}', `${api}${path}`);
     const [, body = '', status = ''] = /^([\s\S]*)\n(\d+)$/.exec(stdout) ?? [];
@@ -48,15 +62,22 @@ export const startConsul = async (host: TestHost, log: (line: string) => void): 
       throw new Error(`Consul: ${path}: ${status} ${body}${stderr}`);
     return status === '404' ? null : (JSON.parse(body) as T);
   };
-  const put = async (path: string, body = ''): Promise<void> => {
-    const argv = ['curl', '-sS', '-m', '10', '--fail', '-X', 'PUT', '--data-binary', '@-', `${api}${path}`];
-    await host.run(argv, { input: body });
+  const put = async (path: string, body = ''): Promise<string> => {
+    const argv = ['curl', '-sS', '-m', '10', ...as, '--fail', '-X', 'PUT', '--data-binary', '@-', `${api}${path}`];
+    return (await host.run(argv, { input: body })).stdout;
   };
   const start = async (): Promise<void> => {
     await host.run(['systemctl', 'reset-failed', unit], { allowFail: true });
+    await host.write('/run/consul-test/acl.json', JSON.stringify(secured ? acl : {}), 0o600);
     await host.run([
       ...['systemd-run', '--quiet', '--collect', `--unit=${unit}`, '/usr/bin/consul', 'agent', '-dev'],
-      ...['-bind=127.0.0.1', '-client=127.0.0.1', '-disable-host-node-id', '-log-level=warn'],
+      ...[
+        '-bind=127.0.0.1',
+        '-client=127.0.0.1',
+        '-disable-host-node-id',
+        '-log-level=warn',
+        '-config-dir=/run/consul-test',
+      ],
     ]);
     for (const end = Date.now() + 20_000; Date.now() < end; await pause(50))
       if ((await curl('-o', '/dev/null', '--fail', `${api}/catalog/nodes?consistent`)).code === 0) return;
@@ -72,7 +93,7 @@ export const startConsul = async (host: TestHost, log: (line: string) => void): 
   return {
     get,
     put,
-    remove: async (path) => void (await host.run(['curl', '-sS', '-m', '10', '-X', 'DELETE', `${api}${path}`])),
+    remove: async (path) => void (await curl('-X', 'DELETE', `${api}${path}`)),
     catalog: async (service) => (await get<CatalogService[]>(`/catalog/service/${service}`)) ?? [],
     check: async (id) => {
       const checks = await get<Record<string, { Status: string; Output: string; ServiceID: string }>>('/agent/checks');

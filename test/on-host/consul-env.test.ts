@@ -12,7 +12,7 @@ const hostile = 'a "b" $c `d` \\e\n\tf=\u00e9\'\n';
 let consul: TestConsul;
 let before = '';
 
-const put = (key: string, value: string): Promise<void> => consul.put(`/kv/appfleet/env/${key}`, value);
+const put = (key: string, value: string): Promise<string> => consul.put(`/kv/appfleet/env/${key}`, value);
 /** The environment that its container was created with. */
 const inContainer = async (site: string): Promise<Record<string, string>> => {
   const { stdout } = await host.run(['docker', 'inspect', '-f', '{{json .Config.Env}}', site], { allowFail: true });
@@ -141,12 +141,9 @@ t.test(
 );
 
 t.test('another host that restarts its sites is waited for', async (t) => {
-  const { ID } = JSON.parse(
-    (await host.run(['curl', '-sS', '-X', 'PUT', '-d', '{"TTL":"60s"}', 'http://127.0.0.1:8500/v1/session/create']))
-      .stdout,
-  ) as { ID: string };
-  const acquire = `http://127.0.0.1:8500/v1/kv/appfleet/locks/restart?acquire=${ID}`;
-  await until('the lock', async () => (await host.run(['curl', '-sS', '-X', 'PUT', acquire])).stdout.trim() === 'true');
+  const { ID } = JSON.parse(await consul.put('/session/create', '{"TTL":"60s"}')) as { ID: string };
+  const acquire = `/kv/appfleet/locks/restart?acquire=${ID}`;
+  await until('the lock', async () => (await consul.put(acquire, 'another')).trim() === 'true');
   await put('shared/TURN', 'mine');
   await pause(3000);
   const body = await host.read(`/var/lib/appfleet/start/${other}/container.json`);
