@@ -165,7 +165,7 @@ export const createConsul = (
         ),
       };
     },
-    register: async ({ status, output, probe, ...service }, ttlSeconds) => {
+    register: async ({ service: { status, output, probe, ...service }, isNew }, ttlSeconds) => {
       const { id } = service;
       const named = { checkid: checkId(id), name: 'as App Fleet sees it' };
       const check =
@@ -173,7 +173,8 @@ export const createConsul = (
           ? {}
           : { check: { ...named, ...(probe === 'reported' ? { ttl: `${ttlSeconds}s`, status } : present(probe)) } };
       await call(`cannot register ${id}`, ({ agent }) => agent.service.register({ ...service, ...check }));
-      if (probe === 'reported') await report(id, status, output);
+      // A check that Consul has already keeps its status when it is registered again.
+      if (probe === 'reported' && !(isNew && output === '')) await report(id, status, output);
     },
     deregister: (id) =>
       call(`cannot deregister ${id}`, async ({ agent }) => {

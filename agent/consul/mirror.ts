@@ -86,7 +86,7 @@ export const createMirror = ({ consul, look, others, identity, timers, log }: Mi
     const each = changes.map((change) =>
       limit(async () => {
         if (change.kind === 'register')
-          await consul.register(change.service, ttlSeconds).catch((error: unknown) => {
+          await consul.register(change, ttlSeconds).catch((error: unknown) => {
             if (!isRefusal(error)) throw error;
             once(inWords(error));
           });

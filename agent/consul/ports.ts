@@ -15,7 +15,7 @@ export interface Consul {
   address(): Promise<string>;
   /** Writes a key for somebody else, without our flag; with `onlyIfAbsent` it stays what it is where it is there already. */
   setKey(key: string, value: string, onlyIfAbsent: boolean): Promise<void>;
-  register(service: Extract<ConsulChange, { kind: 'register' }>['service'], ttlSeconds: number): Promise<void>;
+  register(change: Extract<ConsulChange, { kind: 'register' }>, ttlSeconds: number): Promise<void>;
   /** Absent is fine. */
   deregister(id: string): Promise<void>;
   /** Says the state of a service of ours, which also counts as a sign of life. False when Consul does not know it. */

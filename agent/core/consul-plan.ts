@@ -20,7 +20,7 @@ export interface ObservedRecords {
 }
 
 export type ConsulChange =
-  | { kind: 'register'; service: ServiceRecord }
+  | { kind: 'register'; service: ServiceRecord; isNew: boolean }
   | { kind: 'check'; id: string; status: CheckStatus; output: string }
   | { kind: 'deregister'; id: string }
   | { kind: 'put'; key: string; value: string }
@@ -56,9 +56,10 @@ export const planMirror = (
     const known = found.services.get(id);
     const { status, output } = service;
     if (known !== undefined && known.meta[hostMeta] !== host) taken.push(id);
-    else if (known === undefined || !sameService(service, known)) changes.push({ kind: 'register', service });
+    else if (known === undefined || !sameService(service, known))
+      changes.push({ kind: 'register', service, isNew: known === undefined });
     else if (service.probe !== 'reported') continue;
-    else if (known.check === null) changes.push({ kind: 'register', service });
+    else if (known.check === null) changes.push({ kind: 'register', service, isNew: true });
     else if (known.check.status !== status || known.check.output !== output)
       changes.push({ kind: 'check', id, status, output });
   }
