@@ -18,6 +18,7 @@ import { planCommand } from './commands/plan.ts';
 import { retireCommand } from './commands/retire.ts';
 import { runCommand } from './commands/run.ts';
 import { createKeys, siteCreateCommand, siteRemoveCommand } from './commands/site.ts';
+import { fleetStatusCommand } from './commands/status-fleet.ts';
 import { statusCommand } from './commands/status.ts';
 import { sleepCommand, wakeCommand } from './commands/wake.ts';
 import { takeSockets } from './net/listen-fds.ts';
@@ -65,7 +66,10 @@ export const createProgram = (context: Context, process: Process): ((words: read
 
   command('status [site]', 'show what the sites do')
     .option('--json', 'as JSON', false)
-    .action((site: string | undefined, options: { json: boolean }) => done(statusCommand(context, site, options)));
+    .option('--fleet', 'of all hosts that share our Consul', false)
+    .action((site: string | undefined, { fleet, json }: { fleet: boolean; json: boolean }) =>
+      done(fleet ? fleetStatusCommand(context, site, { json }) : statusCommand(context, site, { json })),
+    );
   command('plan', 'show what would change on this host')
     .option('--json', 'as JSON', false)
     .action((options: { json: boolean }) => done(planCommand(context, options)));

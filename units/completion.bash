@@ -27,7 +27,7 @@ _appfleet() {
         words="--help --version status plan apply wake sleep check logs doctor site cert env config help retire manual version"
         ;;
     'status')
-        words="--json --help $(_appfleet_names sites services)"
+        words="--json --fleet --help $(_appfleet_names sites services)"
         ;;
     'plan')
         words="--json --help"

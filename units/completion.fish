@@ -37,6 +37,7 @@ complete -c appfleet -n __appfleet_at -a manual -d 'print a manual page'
 complete -c appfleet -n __appfleet_at -a version -d 'the version'
 complete -c appfleet -n '__appfleet_at status' -a '(__appfleet_names sites services)'
 complete -c appfleet -n '__appfleet_at status' -l json
+complete -c appfleet -n '__appfleet_at status' -l fleet
 complete -c appfleet -n '__appfleet_at plan' -l json
 complete -c appfleet -n '__appfleet_at apply' -l json
 complete -c appfleet -n '__appfleet_at wake' -a '(__appfleet_names sites services)'

@@ -61,6 +61,11 @@ export interface Wire {
     service: { register(body: ServiceBody): Promise<void>; deregister(id: string): Promise<void> };
     check: Record<'pass' | 'warn' | 'fail', (options: { id: string; note: string }) => Promise<void>>;
   };
+  health: {
+    service(options: {
+      service: string;
+    }): Promise<{ Service: { Meta: Record<string, string> | null }; Checks: { Status: string }[] }[]>;
+  };
   kv: {
     /** Undefined when there is nothing. */
     get(options: KeyQuery): Promise<KeyAnswer[] | undefined>;

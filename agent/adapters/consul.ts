@@ -123,6 +123,13 @@ export const createConsul = (
 
   return {
     place,
+    instances: async (service) => {
+      const found = await call(`cannot ask who has ${service}`, ({ health }) => health.service({ service }));
+      return found.map(({ Service, Checks }) => ({
+        meta: Service.Meta ?? {},
+        passing: Checks.every(({ Status }) => Status === 'passing'),
+      }));
+    },
     values: async (folder) =>
       belowFolder(
         folder,

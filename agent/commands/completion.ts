@@ -21,7 +21,7 @@ const ordering = { ...json, 'dry-run': 'flag', force: 'flag' } as const;
 const shells = ['bash', 'fish'] as const;
 
 export const completedCommands: readonly CompletedCommand[] = [
-  { words: 'status', help: 'what the sites do', argument: 'member', options: json },
+  { words: 'status', help: 'what the sites do', argument: 'member', options: { ...json, fleet: 'flag' } },
   { words: 'plan', help: 'what would change on this host', options: json },
   { words: 'apply', help: 'make the host what the files say', options: json },
   { words: 'wake', help: 'start its container now', argument: 'member' },

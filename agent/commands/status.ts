@@ -26,7 +26,7 @@ const looks: Readonly<Record<SiteState, { symbol: string; colour: 'green' | 'cya
   failed: { symbol: '✗', colour: 'red' },
 };
 
-const stateCell = (state: SiteState, colours: Colours): Cell => ({
+export const stateCell = (state: SiteState, colours: Colours): Cell => ({
   text: `${looks[state].symbol} ${state}`,
   paint: colours[looks[state].colour],
 });

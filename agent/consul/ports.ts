@@ -22,6 +22,8 @@ export interface Consul {
   report(id: string, status: CheckStatus, output: string): Promise<boolean>;
   /** All or none of each 64; keys are written with our flag. */
   writeKeys(changes: readonly KeyChange[]): Promise<void>;
+  /** Meta and worst check of every instance of a service in the whole datacenter. */
+  instances(service: string): Promise<{ meta: Readonly<Record<string, string>>; passing: boolean }[]>;
   /** The values below a folder, by the rest of their keys. */
   values(folder: string): Promise<Map<string, Uint8Array>>;
   /**

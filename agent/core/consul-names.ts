@@ -25,8 +25,13 @@ export const containerId = (host: string, name: string): string => `appfleet:${h
 /** Id of the one check of a service of ours. */
 export const checkId = (serviceId: string): string => `service:${serviceId}`;
 
+/** Service of the agents themselves, one on each host. */
+export const agentService = (servicePrefix: string): string => dnsLabel(`${servicePrefix}appfleet`);
+
+/** Records of all hosts, with the slash at the end. */
+export const hostsFolder = (prefix: string): string => `${prefix}/hosts/`;
 /** All records of a host, with the slash at the end. */
-export const hostFolder = (prefix: string, host: string): string => `${prefix}/hosts/${host}/`;
+export const hostFolder = (prefix: string, host: string): string => `${hostsFolder(prefix)}${host}/`;
 /** Record of a site or shared container. */
 export const recordKey = (prefix: string, host: string, kind: 'site' | 'service', name: string): string =>
   `${hostFolder(prefix, host)}${kind}s/${name}`;

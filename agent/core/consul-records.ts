@@ -2,7 +2,7 @@
  * What Consul should know of this host: a service with a TTL check for each site and shared container, another for each
  * container of a site while it runs, and a record in the KV store. Pure; nothing here holds an environment or an error's cause.
  */
-import { agentId, containerId, dnsLabel, frontId, hostMeta, recordKey } from './consul-names.ts';
+import { agentId, agentService, containerId, dnsLabel, frontId, hostMeta, recordKey } from './consul-names.ts';
 import { lastWords } from './last-words.ts';
 import type { ConsulSettings, Runtime } from './spec.ts';
 
@@ -171,19 +171,51 @@ const instance = (member: MirroredMember, identity: MirrorIdentity): ServiceReco
   };
 };
 
-const record = (member: MirroredMember): string =>
-  JSON.stringify({
-    state: member.state,
-    since: member.since,
-    release: member.image,
-    certificateExpires: member.certificateExpires,
-    wakes: member.wakes,
-  });
+/** What the KV store has of a member. */
+export interface MemberRecord {
+  state: MemberState;
+  since: string | null;
+  release: string | null;
+  certificateExpires: string | null;
+  wakes: number;
+}
+
+const record = ({ state, since, image: release, certificateExpires, wakes }: MirroredMember): string =>
+  JSON.stringify({ state, since, release, certificateExpires, wakes } satisfies MemberRecord);
+
+const states: readonly string[] = [
+  'stopped',
+  'asleep',
+  'waking',
+  'awake',
+  'sleeping',
+  'failed',
+  'served',
+] satisfies MemberState[];
+
+/** A record that any host wrote; null when it is none. */
+export const parseRecord = (text: string): MemberRecord | null => {
+  try {
+    const read = JSON.parse(text) as Record<string, unknown> | null;
+    const { state, since, release, certificateExpires, wakes } = read ?? {};
+    const textOr = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+    if (typeof state !== 'string' || !states.includes(state)) return null;
+    return {
+      state: state as MemberState,
+      since: textOr(since),
+      release: textOr(release),
+      certificateExpires: textOr(certificateExpires),
+      wakes: Number(wakes) || 0,
+    };
+  } catch {
+    return null;
+  }
+};
 
 /** This host itself: the other agents, and the admin, see by its check whether its agent lives. */
 const agent = ({ host, version, consul }: MirrorIdentity): ServiceRecord => ({
   id: agentId(host),
-  name: dnsLabel(`${consul.servicePrefix}appfleet`),
+  name: agentService(consul.servicePrefix),
   address: '',
   port: 0,
   tags: [...consul.tags],

@@ -46,6 +46,34 @@ const acl = {
   acl: { enabled: true, default_policy: 'deny', down_policy: 'extend-cache', tokens: { master: rootToken } },
 };
 
+/** Ways in besides plain HTTP: a unix socket, and HTTPS that wants a certificate of its clients. */
+export const waysIn = {
+  socket: '/run/consul-test/http.sock',
+  httpsPort: 8501,
+  ca: '/run/consul-test/ca.pem',
+  certificate: '/run/consul-test/client.pem',
+  key: '/run/consul-test/client.key',
+} as const;
+
+const makeCertificates = `
+umask 077; mkdir -p /run/consul-test; cd /run/consul-test
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=root 2>/dev/null
+for name in server client; do
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out $name.csr -subj /CN=$name 2>/dev/null
+  printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' >$name.ext
+  openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile $name.ext -out $name.pem 2>/dev/null
+done
+`;
+
+const ways = {
+  addresses: { http: `127.0.0.1 unix://${waysIn.socket}`, https: '127.0.0.1' },
+  ports: { https: waysIn.httpsPort },
+  ca_file: waysIn.ca,
+  cert_file: '/run/consul-test/server.pem',
+  key_file: '/run/consul-test/server.key',
+  verify_incoming_https: true,
+};
+
 /** `secured`: with ACLs, default deny. */
 export const startConsul = async (
   host: TestHost,
@@ -68,7 +96,11 @@ export const startConsul = async (
   };
   const start = async (): Promise<void> => {
     await host.run(['systemctl', 'reset-failed', unit], { allowFail: true });
-    await host.write('/run/consul-test/acl.json', JSON.stringify(secured ? acl : {}), 0o600);
+    await host.write(
+      '/run/consul-test/config/settings.json',
+      JSON.stringify({ ...ways, ...(secured ? acl : {}) }),
+      0o600,
+    );
     await host.run([
       ...['systemd-run', '--quiet', '--collect', `--unit=${unit}`, '/usr/bin/consul', 'agent', '-dev'],
       ...[
@@ -76,7 +108,7 @@ export const startConsul = async (
         '-client=127.0.0.1',
         '-disable-host-node-id',
         '-log-level=warn',
-        '-config-dir=/run/consul-test',
+        '-config-dir=/run/consul-test/config',
       ],
     ]);
     for (const end = Date.now() + 20_000; Date.now() < end; await pause(50))
@@ -89,6 +121,7 @@ export const startConsul = async (
     await host.run(['systemctl', 'stop', unit], { allowFail: true });
   };
   await stop();
+  await host.sh(`rm -rf /run/consul-test; ${makeCertificates}`);
   await start();
   return {
     get,

@@ -1,6 +1,6 @@
 /** What a real Consul is told of this host, in every state of a site, and what happens to sites and records when Consul goes. */
 import t, { type Test } from 'tap';
-import { startConsul, type TestConsul } from '../host/consul.ts';
+import { startConsul, type TestConsul, waysIn } from '../host/consul.ts';
 import { settingsFile } from '../host/fleet.ts';
 import { pause, testHost, until } from './support.ts';
 
@@ -76,7 +76,6 @@ t.before(async () => {
     'runtime = container\nimage = consul-test/http\nport = 3000\nidle = 1h\n[env]\nSERVICE_NAME = tool\nSERVICE_TAGS = "one,two"',
   );
   await fleet.putService(cache, 'image = demo/http\nready = port:3000');
-  await host.write(settingsFile, `${before}[consul]\nttl = 10s\ntags = test\n`);
   await fleet.apply();
 });
 
@@ -88,6 +87,37 @@ t.teardown(async () => {
   await fleet.apply();
   await consul.stop();
   await host.run(['docker', 'rmi', 'consul-test/http'], { allowFail: true });
+});
+
+t.test('without the section nothing of it is loaded', async (t) => {
+  await host.sh('mv /usr/lib/appfleet/consul.cjs /usr/lib/appfleet/away.cjs; systemctl restart appfleet');
+  await pass(t);
+  await answers(t, page);
+  t.strictSame(await ours(), []);
+  await host.sh('mv /usr/lib/appfleet/away.cjs /usr/lib/appfleet/consul.cjs');
+});
+
+t.test('by its socket and by HTTPS with a certificate of our own, as well; a wrong CA is named', async (t) => {
+  const { socket, httpsPort, ca, certificate, key } = waysIn;
+  const secure = `address = https://localhost:${httpsPort}\ncertificate = ${certificate}\ncertificate_key = ${key}\n`;
+  for (const lines of [`address = unix://${socket}\n`, `${secure}ca_file = ${ca}\n`]) {
+    await host.write(
+      settingsFile,
+      `${before}[consul]\n${lines}tags = ${lines.includes('unix') ? 'socket' : 'secure'}\n`,
+    );
+    await pass(t);
+    const tag = lines.includes('unix') ? 'socket' : 'secure';
+    await until(`${app} by ${tag}`, async () => (await consul.catalog(label(app)))[0]?.ServiceTags[0] === tag);
+  }
+  await host.write(settingsFile, `${before}[consul]\n${secure}`);
+  await pass(t);
+  await until('a word about it', async () =>
+    /https:\/\/localhost:8501: .*(unable to verify|self.signed)/i.test(
+      (await host.run(['journalctl', '-u', 'appfleet', '--since=-1min', '-o', 'cat'])).stdout,
+    ),
+  );
+  await host.write(settingsFile, `${before}[consul]\nttl = 10s\ntags = test\n`);
+  await pass(t);
 });
 
 t.test('every site and shared container is there, asleep ones as passing', async (t) => {
