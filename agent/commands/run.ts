@@ -165,7 +165,9 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     timers: systemTimers,
   });
 
-  const wholePass = createWholePass({ pulls, works }, (onSaid, beside) => inTurn(() => pass(['asked for'], onSaid, { beside })));
+  const wholePass = createWholePass({ pulls, works }, (onSaid, beside) =>
+    inTurn(() => pass(['asked for'], onSaid, { beside })),
+  );
   const routes = createRoutes({
     host,
     metrics,

@@ -4,7 +4,7 @@
  */
 import type { MirroredMember, RunningContainer } from '../core/consul-records.ts';
 import { tagsIn } from '../core/registrator.ts';
-import { appUnit, failedFile, runDirectory, siteUnit, wakesFile } from '../core/names.ts';
+import { appUnit, failedFile, openedMark, runDirectory, siteUnit, wakesFile } from '../core/names.ts';
 import type { ServiceSpec, SiteSpec } from '../core/spec.ts';
 import type { ActiveState, Host } from '../ports.ts';
 import { standingFailure } from '../reconcile/failure.ts';
@@ -37,18 +37,20 @@ export const createLook = (host: Host, containers: ContainerView): Look => {
 
   let listed: readonly RunningContainerState[] = [];
 
-  const stateIn = async (known: Known, units: ReadonlyMap<string, ActiveState>) => {
-    const { name } = known;
+  const stateIn = async (known: Known, fleet: Fleet, units: ReadonlyMap<string, ActiveState>) => {
+    const { name, runtime } = known;
     const entries = new Set(await host.files.list(runDirectory(name)));
     const wakes = entries.has('wakes') ? parseWakes(await host.files.read(wakesFile(name))) : [];
     const failure = entries.has('failed') ? standingFailure(await host.files.read(failedFile(name)), wakes) : null;
     const [facade, app] = [units.get(siteUnit(name)), units.get(appUnit(name))];
-    const state = stateOf({ container: known.runtime !== 'static', facade, app, failure });
+    const opened = known.installed && (facade === 'active' || (await host.files.read(openedMark(name))) !== null);
+    const refused = fleet.keep.has(name);
+    const state = stateOf({ container: runtime !== 'static', facade, app, failure, opened, refused });
     return { known, state, wakes: wakes.length, reason: failure?.reason ?? null };
   };
 
   const sinceOf = async (name: string, state: SiteState): Promise<string | null> => {
-    const watched = state === 'stopped' || state === 'served' ? siteUnit(name) : appUnit(name);
+    const watched = ['stopped', 'served', 'not applied', 'refused'].includes(state) ? siteUnit(name) : appUnit(name);
     const { since } = await host.units.detail(watched);
     // systemd forgot the unit of a container that was not started since the site was opened: asleep from then on.
     return iso(since ?? (state === 'asleep' ? (await host.units.detail(siteUnit(name))).since : null));
@@ -62,7 +64,7 @@ export const createLook = (host: Host, containers: ContainerView): Look => {
           ? ['*.service']
           : [...names].flatMap((name) => [siteUnit(name), appUnit(name)]);
       const units = new Map((await host.units.list(patterns)).map((unit) => [unit.name, unit.active]));
-      const states = await Promise.all(members.map((known) => stateIn(known, units)));
+      const states = await Promise.all(members.map((known) => stateIn(known, fleet, units)));
       const anyRuns = states.some(({ state }) => state === 'awake');
       // Without Docker nothing is known to have changed: what it said last is better than silence about all sites.
       if (anyRuns) listed = await containers.running().catch(() => listed);

@@ -20,7 +20,7 @@ import {
 import { type MirrorIdentity, recordsOf } from '../core/consul-records.ts';
 import { inWords } from '../errors.ts';
 import { createBackoff } from '../net/backoff.ts';
-import { createLimit } from '../net/limit.ts';
+import { createLimit, doAll } from '../net/limit.ts';
 import type { Timers } from '../net/timers.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
 import type { Look } from './look.ts';
@@ -82,9 +82,10 @@ export const createMirror = ({ consul, look, others, identity, timers, log }: Mi
     told.add(line);
   };
 
-  const carryOut = async (changes: readonly ConsulChange[]): Promise<void> => {
-    const each = changes.map((change) =>
-      limit(async () => {
+  const carryOut = (changes: readonly ConsulChange[]): Promise<void> =>
+    doAll(limit, [
+      () => consul.writeKeys(changes.filter(isKey)),
+      ...changes.map((change) => async () => {
         if (change.kind === 'register')
           await consul.register(change, ttlSeconds).catch((error: unknown) => {
             if (!isRefusal(error)) throw error;
@@ -94,9 +95,7 @@ export const createMirror = ({ consul, look, others, identity, timers, log }: Mi
         else if (change.kind === 'check' && !(await consul.report(change.id, change.status, change.output)))
           whole = true;
       }),
-    );
-    await Promise.all([...each, consul.writeKeys(changes.filter(isKey))]);
-  };
+    ]);
 
   const idsOf = (some: Iterable<string>): Set<string> =>
     new Set(
@@ -109,17 +108,14 @@ export const createMirror = ({ consul, look, others, identity, timers, log }: Mi
     );
 
   /** Says of these services what Consul was told last. Those that it does not know are told anew. */
-  const reportOn = async (services: readonly ObservedService[]): Promise<void> => {
-    const answers = await Promise.all(
-      services.map(({ id, check }) =>
-        limit(() => {
-          reported.set(id, timers.now());
-          return check === null ? Promise.resolve(false) : consul.report(id, check.status, check.output);
-        }),
-      ),
+  const reportOn = (services: readonly ObservedService[]): Promise<void> =>
+    doAll(
+      limit,
+      services.map(({ id, check }) => async () => {
+        reported.set(id, timers.now());
+        if (check === null || !(await consul.report(id, check.status, check.output))) whole = true;
+      }),
     );
-    if (answers.includes(false)) whole = true;
-  };
 
   /** What we report on; other services of this host are probed by Consul itself. */
   const ours = (): ObservedService[] =>
@@ -151,6 +147,7 @@ export const createMirror = ({ consul, look, others, identity, timers, log }: Mi
     for (const what of taken) once(`Consul has ${what} without our mark: it is left as it is`);
     await carryOut(changes);
     known = afterChanges(found, changes);
+    for (const id of reported.keys()) if (!known.services.has(id)) reported.delete(id);
     // Before a first look some may be about to turn critical.
     if (isNew) await reportOn(ours().filter(({ id }) => !changes.some((change) => 'id' in change && change.id === id)));
   };

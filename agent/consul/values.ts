@@ -41,6 +41,7 @@ export const createValues = ({ consul, files, folder, lockKey, pass, log }: Valu
   let running = false;
   let again = false;
   let trouble: string | null = null;
+  let stopped = false;
 
   const say = (message: string): void => {
     if (trouble !== message) log.warn(message);
@@ -63,6 +64,7 @@ export const createValues = ({ consul, files, folder, lockKey, pass, log }: Valu
       return null;
     });
     try {
+      if (stopped) return;
       await files.write({ path: consulValues, text, mode: 0o600 });
       log.info(`variables in Consul changed: ${mine.size} concern this host`);
       await pass();
@@ -99,6 +101,9 @@ export const createValues = ({ consul, files, folder, lockKey, pass, log }: Valu
       names = now;
       if (!same) run();
     },
-    stop: end,
+    stop: () => {
+      stopped = true;
+      end();
+    },
   };
 };

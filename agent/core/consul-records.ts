@@ -6,7 +6,9 @@ import { agentId, agentService, containerId, dnsLabel, frontId, hostMeta, record
 import { lastWords } from './last-words.ts';
 import type { ConsulSettings, Runtime } from './spec.ts';
 
-export type MemberState = 'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served';
+/** What a site does; the switchboard says when it does which. */
+export type MemberState =
+  'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served' | 'not applied' | 'refused';
 
 /** What is known of a container that runs. */
 export interface RunningContainer {
@@ -105,6 +107,10 @@ export const verdictOn = (member: MirroredMember): [CheckStatus, string] => {
       return ['critical', `stopped by hand; to open it: service ${member.name} start`];
     case 'failed':
       return ['critical', `failed: ${lastWords(member.reason ?? 'its container does not start', 1)}`];
+    case 'not applied':
+      return ['critical', 'not applied yet; see: appfleet plan'];
+    case 'refused':
+      return ['critical', 'its file has a mistake; see: appfleet check'];
     case 'asleep':
     case 'sleeping':
     case 'waking':
@@ -191,6 +197,8 @@ const states: readonly string[] = [
   'sleeping',
   'failed',
   'served',
+  'not applied',
+  'refused',
 ] satisfies MemberState[];
 
 /** A record that any host wrote; null when it is none. */

@@ -19,3 +19,20 @@ export const createLimit = (max: number): Limit => {
     }
   };
 };
+
+/**
+ * Does all of it within a limit. After a failure nothing more begins, and what had begun is waited for: nothing goes on behind
+ * the caller's back. Throws the first failure.
+ */
+export const doAll = async (limit: Limit, works: readonly (() => Promise<void>)[]): Promise<void> => {
+  const failures: unknown[] = [];
+  await Promise.all(
+    works.map((work) =>
+      limit(async () => {
+        if (failures.length > 0) return;
+        await work().catch((error: unknown) => void failures.push(error));
+      }),
+    ),
+  );
+  if (failures.length > 0) throw failures[0];
+};

@@ -11,6 +11,7 @@ import { coldStart } from './cold-start.ts';
 import { type Figure, judge, table } from './figure.ts';
 import { hotPath } from './hot-path.ts';
 import { createLab, type Part } from './lab.ts';
+import { mirror } from './mirror.ts';
 import { writeReadme } from './readme.ts';
 import { thousandCertificates } from './thousand-certificates.ts';
 import { thousandSites } from './thousand-sites.ts';
@@ -23,6 +24,7 @@ const parts: Readonly<Record<string, Part>> = {
   'thousand-sites': thousandSites,
   certificates,
   'thousand-certificates': thousandCertificates,
+  mirror,
 };
 
 const USAGE = `usage: bench [--only ${Object.keys(parts).join('|')}]... [--json FILE] [--readme] [--strict] [--keep]

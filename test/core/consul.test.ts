@@ -13,6 +13,7 @@ import {
   type MemberState,
   type MirroredMember,
   type MirrorIdentity,
+  parseRecord,
   recordsOf,
   verdictOn,
 } from '../../agent/core/consul-records.ts';
@@ -136,6 +137,8 @@ t.test('what the check says in each state', (t) => {
     health: verdict,
   });
   const cases: [Partial<MirroredMember>, string, RegExp][] = [
+    [{ state: 'not applied' }, 'critical', /appfleet plan/],
+    [{ state: 'refused' }, 'critical', /appfleet check/],
     [{ state: 'asleep' }, 'passing', /^$/],
     [{ state: 'sleeping' }, 'passing', /^$/],
     [{ state: 'waking' }, 'passing', /^$/],
@@ -154,6 +157,21 @@ t.test('what the check says in each state', (t) => {
     t.equal(got, status, JSON.stringify(change));
     t.match(output, words);
   }
+  t.end();
+});
+
+t.test('records of other hosts are read with care', (t) => {
+  const [text = ''] = recordsOf([site], identity, false).keys.values();
+  t.strictSame(parseRecord(text), {
+    state: 'awake',
+    since: '2026-11-21T17:00:00.000Z',
+    release: 't/node:1',
+    certificateExpires: null,
+    wakes: 3,
+  });
+  for (const other of ['', 'null', '1', '[]', '{}', '{"state":"odd"}', '{"state":1}'])
+    t.equal(parseRecord(other), null, other);
+  t.match(parseRecord('{"state":"asleep","since":1,"wakes":"x"}'), { state: 'asleep', since: null, wakes: 0 });
   t.end();
 });
 

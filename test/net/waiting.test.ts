@@ -1,6 +1,6 @@
 import t from 'tap';
 import { createBackoff } from '../../agent/net/backoff.ts';
-import { createLimit } from '../../agent/net/limit.ts';
+import { createLimit, doAll } from '../../agent/net/limit.ts';
 import { withDeadline } from '../../agent/net/timers.ts';
 import { createFakeTimers, settle } from './fake-timers.ts';
 
@@ -42,6 +42,27 @@ t.test('limit', (t) => {
       { message: 'thrown at once' },
     );
     t.equal(await limit(() => Promise.resolve('next')), 'next');
+  });
+
+  t.test('of many, nothing begins after a failure, and what had begun is waited for', async (t) => {
+    const began: number[] = [];
+    const ended: number[] = [];
+    const works = Array.from({ length: 10 }, (_, i) => async (): Promise<void> => {
+      began.push(i);
+      if (i === 1) throw new Error('second');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      ended.push(i);
+    });
+    await t.rejects(doAll(createLimit(3), works), { message: 'second' });
+    t.strictSame(
+      [began, ended],
+      [
+        [0, 1, 2],
+        [0, 2],
+      ],
+    );
+    await doAll(createLimit(3), works.slice(2));
+    t.equal(ended.length, 10);
   });
 
   t.test('a newcomer cannot overtake who waits while a place is handed on', async (t) => {
