@@ -79,10 +79,7 @@ t.test('the reason is told: of the site, of the CA, or that there was no run', (
     problem: 'the certificate expires in 10 h: it wants to be left alone',
     renewal: now + 500,
   });
-  t.match(
-    look(6 * day, day).problem,
-    /expires in 1 d and no run has renewed it; see: systemctl status appfleet-renew/,
-  );
+  t.match(look(6 * day, day).problem, /expires in 1 d and no run has renewed it; see: systemctl status appfleet-renew/);
   t.match(look(6 * day, -day, { failure }).problem, 'the certificate has expired: the CA is away');
   t.end();
 });
