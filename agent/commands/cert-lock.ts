@@ -1,7 +1,7 @@
 /** One at a time on a host: whoever orders, installs or takes back certificates. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppFleetError } from '../errors.ts';
-import { acquire } from '../net/lock.ts';
+import { acquire, isTaken } from '../net/lock.ts';
 import type { Context } from './context.ts';
 
 const name = 'appfleet-certificates';
@@ -36,3 +36,6 @@ export const withCertificateLock = async <T>(work: () => Promise<T>): Promise<T>
     await release();
   }
 };
+
+/** Whether a run over certificates is under way on this host. */
+export const isOrdering = (): Promise<boolean> => isTaken(name);

@@ -22,12 +22,14 @@ import { createPulls } from '../reconcile/pulls.ts';
 import { createReconciler, type Report } from '../reconcile/reconcile.ts';
 import { createWholePass, type Said } from '../reconcile/whole-pass.ts';
 import { createWorks } from '../reconcile/works.ts';
+import { isOrdering } from './cert-lock.ts';
 import { createCertificateAlarms } from './certificate-alarms.ts';
 import type { Context, ExitCode } from './context.ts';
 import { watchHost } from './hints.ts';
 import { startIdleRounds } from './idle-rounds.ts';
 import { createMirroring } from './mirroring.ts';
 import { createPassLog } from './pass-log.ts';
+import { createPatience, secondLook } from './patience.ts';
 import { createRenewals } from './renewals.ts';
 import { isRunFolderLost, restoreRunFolder } from './run-folder.ts';
 import { newPassword } from './secret.ts';
@@ -43,7 +45,7 @@ export interface RunOptions {
 }
 
 /** Editors write a file in several steps; a burst of changes is one pass. */
-const quietSeconds = 0.03;
+const quietSeconds = 0.015;
 const longestSeconds = 1.5;
 const secondLookSeconds = 1.5;
 /** When a thousand sites go one after the other: systemd reads its units again in each pass that removed some. */
@@ -142,8 +144,11 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
     return result;
   };
 
+  const staysAway = createPatience(isOrdering);
   const loop = createLoop({
     pass: async (reasons) => {
+      const lookAgain = (): void => void systemTimers.after(secondLookSeconds * 1000, () => loop.trigger(secondLook));
+      if (await staysAway(reasons)) return lookAgain();
       // Not before all of the host was seen once.
       const only = last === null ? null : concernedSites(reasons);
       const { results } = await inTurn(() => pass(reasons, undefined, { only }));
@@ -156,7 +161,7 @@ export const runCommand = async (context: Context, options: RunOptions): Promise
         await renewals.look(fleet);
         await alarms.look(() => viewCertificates(host, fleet));
       }
-      if (late || only !== null) systemTimers.after(secondLookSeconds * 1000, () => loop.trigger('second look'));
+      if (late || only !== null) lookAgain();
     },
     onError: (error, retry) => log.error(`pass failed, next try in ${retry.toFixed(1)} s: ${messageOf(error)}`),
     quietSeconds,

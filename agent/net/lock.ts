@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { AppFleetError, messageOf } from '../errors.ts';
 
 /**
@@ -18,4 +18,15 @@ export const acquire = (name = 'appfleet-agent'): Promise<(() => Promise<void>) 
       server.unref();
       resolve(() => new Promise((done) => server.close(() => done())));
     });
+  });
+
+/** Whether some process, this one included, holds the lock now. */
+export const isTaken = (name = 'appfleet-agent'): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ path: `\0${name}` });
+    const answer = (taken: boolean): void => {
+      socket.destroy();
+      resolve(taken);
+    };
+    socket.once('connect', () => answer(true)).once('error', () => answer(false));
   });
