@@ -105,12 +105,15 @@ t.test('bad site files hurt nobody', async (t) => {
   await sh(`cd ${sites}; rm -rf ./*files.test.ini ./*.files.sh.ini ./nginx*.ini ./ssh.ini ./__proto__.ini`);
   await on.putSite(site('good'), old);
   for (const { name } of badFiles) await on.putSite(site(name), old.replace('= old', '= repaired'));
+  // Some were taken away and came back meanwhile: those close and open again, each in its own time.
+  let unlike: [string, string][] = [];
   await until(
-    'the agent sees the repaired files',
-    async () => (await versions(['junk'])).get('junk') === '200 repaired',
-    10,
-  );
-  for (const [name, version] of await versions(badNamesOf)) t.equal(version, '200 repaired', `${name}: repaired`);
+    'the agent serves the repaired files',
+    async () =>
+      (unlike = [...(await versions(badNamesOf))].filter(([, version]) => version !== '200 repaired')).length === 0,
+    20,
+  ).catch(() => undefined);
+  t.strictSame(unlike, []);
   await sh('rm /etc/systemd/system/foreign.files.test.service; systemctl daemon-reload');
   await on.clear('.files.test');
   t.same(await traces('*files.test'), [], 'nothing is left of them');
