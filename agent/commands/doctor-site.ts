@@ -19,6 +19,7 @@ import { messageOf } from '../errors.ts';
 import { type Known, problemsOf } from '../reconcile/members.ts';
 import type { SiteStatus } from '../reconcile/status.ts';
 import { checkCertificate } from './doctor-certificate.ts';
+import { deafSockets } from '../switchboard/listeners.ts';
 import { checkDns, checkHttp } from './doctor-visit.ts';
 import { type Finding, findingsOn } from './finding.ts';
 import { isOpen, type Patient, type Surroundings } from './patient.ts';
@@ -98,6 +99,8 @@ const checkSocket = async ({ host, known, units, findings }: Patient): Promise<v
   const socket = units.get(socketUnit(name));
   if (socket !== 'active') return findings.broken('socket', `${socketUnit(name)} is ${socket ?? 'not loaded'}`, repair);
   if (!entries.has('wake.sock')) return findings.broken('socket', `${wakeSocket(name)} is gone`, repair);
+  if ((await deafSockets(host.files))(wakeSocket(name)))
+    return findings.broken('socket', `nobody listens on ${wakeSocket(name)}: systemd lost it`, repair);
   const target = await host.files.readLink(httpSocket(name));
   const towards = target === wakeSocket(name) ? 'systemd' : target === appSocket(name) ? 'the container' : null;
   if (towards !== null) findings.ok('socket', `it listens; requests go to ${towards}`);

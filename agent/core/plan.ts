@@ -34,7 +34,7 @@ export interface ObservedState {
   switchedOn: ReadonlySet<string>;
   /** Sites whose switch is missing, or points to neither of the two sockets. */
   switchless: ReadonlySet<string>;
-  /** Sites whose wake socket is gone although systemd has it open. */
+  /** Sites whose wake socket is gone, or closed, although systemd takes it for open. */
   doorless: ReadonlySet<string>;
   /** Sites whose container is awake and cannot be reached: its socket is gone. */
   unreachable: ReadonlySet<string>;
@@ -53,12 +53,16 @@ const isUp = (state: Active | undefined): boolean =>
 const isDown = (state: Active | undefined): boolean =>
   state === undefined || state === 'inactive' || state === 'failed';
 
+const unitName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
 const fileSteps = (member: Member, observed: ObservedState): Step[] => {
   const steps: Step[] = [];
   for (const file of member.files) {
     const now = observed.files.get(file.path);
     if (now === file.text) continue;
-    steps.push({ kind: 'write-file', owner: member.name, file, change: now === undefined ? 'new' : 'changed' });
+    // systemd still has a unit whose file was removed while it was up; it takes the new one only when it reads all of them again.
+    const known = now !== undefined || (file.isUnit && !isDown(observed.units.get(unitName(file.path))));
+    steps.push({ kind: 'write-file', owner: member.name, file, change: known ? 'changed' : 'new' });
   }
   // A changed start is a new chance: the back-off of the old one does not count.
   if (steps.some((s) => s.kind === 'write-file' && s.change === 'changed' && !s.file.isUnit))
@@ -132,7 +136,7 @@ const runSteps = (
   if (member.kind === 'site' && isDown(facade) && !byHand && !isNew)
     for (const unit of [socketUnit(name), appUnit(name)])
       if (isUp(observed.units.get(unit))) steps.push({ kind: 'stop-unit', owner: name, unit });
-  if (observed.doorless.has(name)) restart(socketUnit(name), 'its socket file is gone');
+  if (observed.doorless.has(name)) restart(socketUnit(name), 'nobody can reach it any more');
   if (isDown(app) && observed.switchedOn.has(name)) steps.push({ kind: 'turn-switch', owner: name, why: 'gone' });
   if ((isDown(app) || app === 'active') && observed.switchless.has(name) && isUp(observed.units.get(socketUnit(name))))
     steps.push({ kind: 'turn-switch', owner: name, why: 'missing' });

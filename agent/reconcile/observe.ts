@@ -18,6 +18,7 @@ import {
 } from '../core/names.ts';
 import type { ObservedState } from '../core/plan.ts';
 import type { Host, VhostChanges } from '../ports.ts';
+import { deafSockets } from '../switchboard/listeners.ts';
 import type { Reader } from './reader.ts';
 
 type Active = ObservedState['units'] extends ReadonlyMap<string, infer A> ? A : never;
@@ -128,11 +129,13 @@ export const observe = async (
       if (target === appSocket(name)) switchedOn.add(name);
       else if (target !== wakeSocket(name)) switchless.add(name);
     }
+  const isDeaf = await deafSockets(files);
   const doorless = new Set<string>();
   const unreachable = new Set<string>();
   for (const { name, kind, runtime } of members) {
     if (kind !== 'site' || runtime === 'static') continue;
-    if (units.get(socketUnit(name)) === 'active' && !(await files.exists(wakeSocket(name)))) doorless.add(name);
+    const door = wakeSocket(name);
+    if (units.get(socketUnit(name)) === 'active' && (isDeaf(door) || !(await files.exists(door)))) doorless.add(name);
     if (units.get(appUnit(name)) === 'active' && !(await files.exists(appSocket(name)))) unreachable.add(name);
   }
   const containers = await host.containers.list();

@@ -148,6 +148,13 @@ t.test('a changed unit: systemd reads its units again, also when the last pass d
   t.end();
 });
 
+t.test('a unit whose file was taken away while it was up: systemd has to read the new one', (t) => {
+  const host = hostWith(node('a.example'));
+  for (const path of [...host.files.keys()]) if (path.endsWith('/a.example.service')) host.files.delete(path);
+  t.strictSame(said(host, [node('a.example')]), ['rewrite units/a.example.service', 'make systemd read changed units']);
+  t.end();
+});
+
 t.test('a removed site: its vhost first, then everything is stopped, then everything is removed', (t) => {
   const host = hostWith(node('a.example'), node('b.example'));
   host.wake('a.example');
@@ -302,7 +309,7 @@ t.test('sockets whose files are gone are made again', (t) => {
   const members = [node('a.example')];
   const host = hostWith(...members);
   host.doorless.add('a.example');
-  t.strictSame(said(host, members), ['restart a.example.socket: its socket file is gone']);
+  t.strictSame(said(host, members), ['restart a.example.socket: nobody can reach it any more']);
   host.doorless.clear();
   host.unreachable.add('a.example');
   t.strictSame(said(host, members), [], 'nobody is reached while it sleeps');

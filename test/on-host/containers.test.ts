@@ -215,6 +215,18 @@ t.test('what is killed or taken away behind the back of systemd and the agent', 
     await back(`its run directory removed while ${state}, after a pass`);
     t.ok(await nothingLeft(), `its run directory removed while ${state}: nothing is left to do`);
   }
+  for (const state of ['awake', 'asleep'] as const) {
+    if (state === 'awake') await back('before its units are removed');
+    else await on.sleepNow(name);
+    await sh(`rm /etc/systemd/system/${name}*; systemctl daemon-reload`);
+    await applied();
+    await applied();
+    await back(`its units removed while ${state}, after a pass`);
+    await sh(`service ${name} restart`);
+    await on.sleepNow(name);
+    await back(`its units removed while ${state}, after a restart and a sleep`);
+    t.ok(await nothingLeft(), `its units removed while ${state}: nothing is left to do`);
+  }
 });
 
 t.test('/run/appfleet is removed', async (t) => {

@@ -326,7 +326,7 @@ t.test('sockets that somebody removed are made again', async (t) => {
   host.gone.add('/run/appfleet/blog.example.org/wake.sock').add('/run/appfleet/app.example.org/r1/app.sock');
   t.strictSame(await planned(host), [
     'restart app.example.org-app.service: the socket of its container is gone',
-    'restart blog.example.org.socket: its socket file is gone',
+    'restart blog.example.org.socket: nobody can reach it any more',
   ]);
 });
 

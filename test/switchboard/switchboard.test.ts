@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { listenersIn } from '../../agent/switchboard/listeners.ts';
 import t from 'tap';
 import { appSocket, appUnit, httpSocket, wakeSocket, wakeUnit } from '../../agent/core/names.ts';
 import { parseService } from '../../agent/core/service.ts';
@@ -23,6 +24,16 @@ const line = (flags: string, state: string, path = ''): string =>
 const listener = (path: string): string => line('00010000', '01', path);
 const open = (path: string): string => line('00000000', '03', path);
 const queued = (path: string): string => line('00000000', '02', path);
+
+t.test('who listens, in /proc/net/unix', (t) => {
+  const table = [
+    'Num       RefCount Protocol Flags    Type St Inode Path',
+    '0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/appfleet/a.example/wake.sock',
+    '0000000000000000: 00000003 00000000 00000000 0001 03 12346 /run/appfleet/b.example/wake.sock',
+  ].join('\n');
+  t.strictSame([...listenersIn(table)], ['/run/appfleet/a.example/wake.sock']);
+  t.end();
+});
 
 t.test('connections in /proc/net/unix: accepted and waiting ones, by the path of their listener', (t) => {
   const [a, b] = ['/run/appfleet/a.example/r1/app.sock', '/run/appfleet/b.example/r1/app.sock'];
