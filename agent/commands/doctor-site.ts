@@ -76,6 +76,13 @@ const checkVhost = async ({ host, known, refusals, findings }: Patient): Promise
 };
 
 /** A file that is there and is answered with 404 puzzles: names the links at the top of root that nginx does not follow. */
+/** Most sites answer without their folder too, with 404 for everything. */
+const checkRoot = async ({ host, fleet, known, findings }: Patient): Promise<void> => {
+  const root = fleet.sites.find(({ name }) => name === known.name)?.root ?? null;
+  if (root === null || (await host.files.exists(root))) return;
+  findings.broken('root', `${root} is not there, so nginx finds no file of the site`, `ls -ld ${root}`);
+};
+
 const checkLinks = async ({ host, fleet, known, findings }: Patient): Promise<void> => {
   const spec = fleet.sites.find(({ name }) => name === known.name);
   if (spec?.symlinks !== 'no' || spec.root === null) return;
@@ -169,6 +176,7 @@ export const examine = async (around: Surroundings, known: Known, status: SiteSt
   await guarded('unit', () => checkUnit(patient));
   checkNeeds(patient);
   if (known.kind === 'site') await guarded('vhost', () => checkVhost(patient));
+  if (known.kind === 'site') await guarded('root', () => checkRoot(patient));
   if (known.kind === 'site') await guarded('links', () => checkLinks(patient));
   if (known.kind === 'site') checkCertificate(patient.certificates.get(known.name), findings, patient.host.now());
   if (isOpen(patient) && !(await patient.host.files.exists(paths.run))) {

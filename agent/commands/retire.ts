@@ -20,7 +20,9 @@ export const retireCommand = async (context: Context, options: { yes: boolean })
   }
   const release = await acquire();
   if (release === null)
-    throw new AppFleetError('AF_LOCKED', 'the agent runs', { hint: 'systemctl disable --now appfleet.service appfleet.socket appfleet-renew.timer' });
+    throw new AppFleetError('AF_LOCKED', 'the agent runs', {
+      hint: 'systemctl disable --now appfleet.service appfleet.socket appfleet-renew.timer',
+    });
   try {
     const host = context.host();
     const report = await createReconciler(host, context.templates(), newPassword).apply({

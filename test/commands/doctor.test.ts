@@ -296,6 +296,22 @@ t.test('each trouble of the host is named', async (t) => {
   );
 });
 
+t.test('a root that is not there is named', async (t) => {
+  const root = '/srv/www/app';
+  const find = async (gone: boolean): Promise<string[]> => {
+    const host = await wellHost();
+    host.disk.set(
+      `/etc/appfleet/sites/${name}.ini`,
+      `[site]\nruntime = node\nimage = node:20\nneeds = mysql\nroot = ${root}\n`,
+    );
+    if (gone) host.gone.add(root);
+    const { findings } = await examine(host, undefined, { word: name });
+    return findings.filter(({ link }) => link === 'root').map(({ mark, detail }) => `${mark} ${detail}`);
+  };
+  t.strictSame(await find(false), []);
+  t.strictSame(await find(true), [`broken ${root} is not there, so nginx finds no file of the site`]);
+});
+
 t.test('links below root are named where nginx follows none', async (t) => {
   const root = '/srv/app';
   const links = async (symlinks: string, names: readonly string[]): Promise<string[]> => {
