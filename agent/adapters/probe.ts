@@ -2,6 +2,7 @@
 import { Resolver } from 'node:dns/promises';
 import { lstatSync, rmSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { messageOf } from '../errors.ts';
@@ -23,6 +24,8 @@ export interface Probe {
   accepts(path: string): Promise<string | null>;
   /** What nginx answers to `HEAD /` under a name. Rejects when there is no answer within the limit. */
   head(port: number, name: string, limitSeconds: number): Promise<WebAnswer>;
+  /** The same over HTTPS, whatever the certificate is worth: that is looked at elsewhere. */
+  secureHead(port: number, name: string, limitSeconds: number): Promise<WebAnswer>;
   /** What nginx answers by itself to a request too large for any site: it wakes nobody. Rejects as `head` does. */
   knock(port: number, name: string): Promise<WebAnswer>;
   /** The programs that listen on a TCP port, whatever the address, each with one of its processes; null: it cannot be seen. */
@@ -56,9 +59,11 @@ const ask = (
   method: 'HEAD' | 'POST',
   headers: Readonly<Record<string, string>>,
   limitSeconds: number,
+  secure = false,
 ): Promise<WebAnswer> =>
   new Promise((resolve, reject) => {
-    const call = request({
+    const call = (secure ? secureRequest : request)({
+      ...(secure ? { servername: name, rejectUnauthorized: false } : {}),
       host: '127.0.0.1',
       port,
       method,
@@ -115,6 +120,7 @@ export const createProbe = (run: Probe['run']): Probe => ({
   run,
   accepts: connectOnce,
   head: (port, name, limitSeconds) => ask(port, name, 'HEAD', {}, limitSeconds),
+  secureHead: (port, name, limitSeconds) => ask(port, name, 'HEAD', {}, limitSeconds, true),
   knock: (port, name) => ask(port, name, 'POST', { 'content-length': tooLarge }, knockSeconds),
   listeners: (port) => Promise.resolve(listenersOn(port)),
   resolve: lookUp,

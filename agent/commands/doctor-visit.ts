@@ -5,18 +5,33 @@ import { isOpen, type Patient } from './patient.ts';
 
 const isUnknownName = ({ status, body }: WebAnswer): boolean => status === 404 && body.includes('no site of this name');
 
-/** One redirect to another name of the same site is followed: nginx sends www to the apex, or back. */
+/** From www to the apex or back, and to HTTPS: nginx may send a visitor twice. */
+const mostRedirects = 2;
+
+/** Goes where a visitor of the front page is sent, as long as nginx sends him to names of the same site. */
 const visit = async ({ probe, fleet, known }: Patient, limit: number): Promise<WebAnswer> => {
-  const port = fleet.settings.httpPort;
-  const answer = await probe.head(port, known.name, limit);
-  const location = answer.headers['location'];
-  if (answer.status !== 301 || typeof location !== 'string') return answer;
-  const host = URL.canParse(location) ? new URL(location).hostname : '';
-  return host !== known.name && known.aliases.includes(host) ? probe.head(port, host, limit) : answer;
+  const { httpPort, httpsPort } = fleet.settings;
+  let answer = await probe.head(httpPort, known.name, limit);
+  for (let sent = 0; sent < mostRedirects; sent++) {
+    const location = answer.headers['location'];
+    if (answer.status !== 301 || typeof location !== 'string' || !URL.canParse(location)) break;
+    const { hostname, protocol, pathname } = new URL(location);
+    if (pathname !== '/' || ![known.name, ...known.aliases].includes(hostname)) break;
+    answer = await (protocol === 'https:'
+      ? probe.secureHead(httpsPort, hostname, limit)
+      : probe.head(httpPort, hostname, limit));
+  }
+  return answer;
 };
 
 const judge = ({ findings, known }: Patient, answer: WebAnswer, took: string): void => {
   const { status, headers } = answer;
+  if (status === 404 && (known.runtime === 'static' || known.runtime === 'php-fpm'))
+    return findings.warn(
+      'HTTP',
+      'nothing is at its front page (404)',
+      'look into its root: is it there, may www-data read it?',
+    );
   if (status < 500) return findings.ok('HTTP', `it answers ${status}${took}`);
   const ours = status === 503 && headers['retry-after'] !== undefined;
   const detail = ours ? 'nginx cannot get an answer from the container (503)' : `the program answers ${status}`;

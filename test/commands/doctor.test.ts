@@ -31,6 +31,10 @@ const createFakeProbe = (change: Partial<Probe> = {}): Probe & Visits => {
       visits.heads.push(host);
       return Promise.resolve(answer(200));
     },
+    secureHead: (port, host) => {
+      visits.heads.push(`${host}:${port}`);
+      return Promise.resolve(answer(200));
+    },
     knock: (_port, host) => {
       visits.knocks.push(host);
       return Promise.resolve(answer(413));
@@ -354,4 +358,30 @@ t.test('a site that redirects to its www name is followed there', async (t) => {
     { detail: 'it answers 200' },
   );
   t.same(heads, [name, `www.${name}`]);
+});
+
+t.test('a site that redirects to HTTPS is judged by what it answers there', async (t) => {
+  const root = '/srv/www/example';
+  const seen = async (status: number): Promise<string[]> => {
+    const host = await wellHost();
+    host.disk.set(
+      `/etc/appfleet/sites/${name}.ini`,
+      `[site]\nruntime = php-fpm\nimage = node:20\nroot = ${root}\naliases = www.${name}\nredirect = www-to-apex\n`,
+    );
+    awake(host);
+    const asked: string[] = [];
+    const probe = createFakeProbe({
+      head: () => Promise.resolve({ ...answer(301), headers: { location: `https://${name}/` } }),
+      secureHead: (port, visited) => {
+        asked.push(`${visited}:${port}`);
+        return Promise.resolve(answer(status));
+      },
+    });
+    const { findings } = await examine(host, probe, { word: name });
+    t.strictSame(asked, [`${name}:443`]);
+    return findings.filter(({ link }) => link === 'HTTP').map(({ mark, detail }) => `${mark} ${detail}`);
+  };
+  t.strictSame(await seen(200), ['ok it answers 200']);
+  t.strictSame(await seen(500), ['warn the program answers 500']);
+  t.strictSame(await seen(404), ['warn nothing is at its front page (404)']);
 });
