@@ -26,10 +26,10 @@ const visit = async ({ probe, fleet, known }: Patient, limit: number): Promise<W
 
 const judge = ({ findings, known }: Patient, answer: WebAnswer, took: string): void => {
   const { status, headers } = answer;
-  if (status === 404 && (known.runtime === 'static' || known.runtime === 'php-fpm'))
+  if ((status === 404 || status === 403) && (known.runtime === 'static' || known.runtime === 'php-fpm'))
     return findings.warn(
       'HTTP',
-      'nothing is at its front page (404)',
+      `its front page is not to be had (${status})`,
       'look into its root: is it there, may www-data read it?',
     );
   if (status < 500) return findings.ok('HTTP', `it answers ${status}${took}`);

@@ -383,5 +383,5 @@ t.test('a site that redirects to HTTPS is judged by what it answers there', asyn
   };
   t.strictSame(await seen(200), ['ok it answers 200']);
   t.strictSame(await seen(500), ['warn the program answers 500']);
-  t.strictSame(await seen(404), ['warn nothing is at its front page (404)']);
+  t.strictSame(await seen(404), ['warn its front page is not to be had (404)']);
 });
