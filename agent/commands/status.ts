@@ -1,6 +1,6 @@
+import type { MemberState } from '../core/member-state.ts';
 import picocolors from 'picocolors';
 import { describeProblem } from '../core/problem.ts';
-import type { SiteState } from '../switchboard/state.ts';
 import { createFleetReader } from '../reconcile/fleet.ts';
 import { withPorts } from '../reconcile/taken-ports.ts';
 import { readStatus, type SiteStatus } from '../reconcile/status.ts';
@@ -14,7 +14,7 @@ import { unknownName } from './unknown.ts';
 
 type Colours = ReturnType<typeof picocolors.createColors>;
 
-const looks: Readonly<Record<SiteState, { symbol: string; colour: 'green' | 'cyan' | 'yellow' | 'dim' | 'red' }>> = {
+const looks: Readonly<Record<MemberState, { symbol: string; colour: 'green' | 'cyan' | 'yellow' | 'dim' | 'red' }>> = {
   awake: { symbol: '●', colour: 'green' },
   served: { symbol: '●', colour: 'green' },
   asleep: { symbol: '○', colour: 'cyan' },
@@ -26,7 +26,7 @@ const looks: Readonly<Record<SiteState, { symbol: string; colour: 'green' | 'cya
   failed: { symbol: '✗', colour: 'red' },
 };
 
-export const stateCell = (state: SiteState, colours: Colours): Cell => ({
+export const stateCell = (state: MemberState, colours: Colours): Cell => ({
   text: `${looks[state].symbol} ${state}`,
   paint: colours[looks[state].colour],
 });
@@ -94,7 +94,7 @@ export const statusTable = (
   });
 };
 
-const order: readonly SiteState[] = [
+const order: readonly MemberState[] = [
   'awake',
   'served',
   'asleep',

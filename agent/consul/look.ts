@@ -2,6 +2,7 @@
  * What goes on with sites and shared containers, as far as Consul is told. Nobody is woken, and nothing here counts as use.
  * One call to systemd and one to Docker for all that is asked about; `since` is remembered as long as the state lasts.
  */
+import type { MemberState } from '../core/member-state.ts';
 import type { MirroredMember, RunningContainer } from '../core/consul-records.ts';
 import { tagsIn } from '../core/registrator.ts';
 import { appUnit, failedFile, openedMark, runDirectory, siteUnit, wakesFile } from '../core/names.ts';
@@ -10,7 +11,7 @@ import type { ActiveState, Host } from '../ports.ts';
 import { standingFailure } from '../reconcile/failure.ts';
 import type { Fleet } from '../reconcile/fleet.ts';
 import { type Known, knownMembers } from '../reconcile/members.ts';
-import { parseWakes, type SiteState, stateOf } from '../switchboard/state.ts';
+import { parseWakes, stateOf } from '../switchboard/state.ts';
 import type { ContainerView, RunningContainerState } from './ports.ts';
 
 /** With more news than that, systemd is asked only about members that run: each question is a call. */
@@ -33,7 +34,7 @@ export interface Look {
 }
 
 export const createLook = (host: Host, containers: ContainerView): Look => {
-  const remembered = new Map<string, { state: SiteState; wakes: number; since: string | null }>();
+  const remembered = new Map<string, { state: MemberState; wakes: number; since: string | null }>();
 
   let listed: readonly RunningContainerState[] = [];
 
@@ -49,7 +50,7 @@ export const createLook = (host: Host, containers: ContainerView): Look => {
     return { known, state, wakes: wakes.length, reason: failure?.reason ?? null };
   };
 
-  const sinceOf = async (name: string, state: SiteState): Promise<string | null> => {
+  const sinceOf = async (name: string, state: MemberState): Promise<string | null> => {
     const watched = ['stopped', 'served', 'not applied', 'refused'].includes(state) ? siteUnit(name) : appUnit(name);
     const { since } = await host.units.detail(watched);
     // systemd forgot the unit of a container that was not started since the site was opened: asleep from then on.

@@ -1,6 +1,6 @@
 /** Values that say which certificate authority issues, to whom, and how it finds this host. */
 import { parseDomain } from './domain.ts';
-import { bad, good, listOf, type Parsed, shown, type ValueType } from './value.ts';
+import { bad, good, listOf, type Parsed, shown, type ValueType, wordOf } from './value.ts';
 
 /** Directories that have a name of their own (letsencrypt.org/docs/acme-protocol-updates and staging-environment). */
 const named: Readonly<Record<string, string>> = {
@@ -45,27 +45,21 @@ export const emails = listOf('e-mail addresses', {
   parse: parseEmail,
 });
 
-const word = (name: string, form: string, pattern: RegExp, wrong: string): ValueType<string> => ({
-  name,
-  form,
-  comment: false,
-  pattern: pattern.source,
-  parse: (text) => (pattern.test(text) ? good(text) : bad(`${shown(text)} is not ${wrong}`)),
-});
-
 /** What a CA calls the key of an external account binding (RFC 8555 7.3.4: an ASCII string). */
-export const keyId = word(
+export const keyId = wordOf(
   'key id',
   'printable ASCII without blanks',
   /^[\x21-\x7e]{1,400}$/,
   'a key id: it has up to 400 printable ASCII characters without blanks',
+  false,
 );
 
-export const profile = word(
+export const profile = wordOf(
   'profile',
   'a word like shortlived',
   /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
   'the name of a profile',
+  false,
 );
 
 const ipv4 = /^(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;

@@ -2,13 +2,10 @@
  * What Consul should know of this host: a service with a TTL check for each site and shared container, another for each
  * container of a site while it runs, and a record in the KV store. Pure; nothing here holds an environment or an error's cause.
  */
+import { type MemberState, memberStates } from './member-state.ts';
 import { agentId, agentService, containerId, dnsLabel, frontId, hostMeta, recordKey } from './consul-names.ts';
 import { lastWords } from './last-words.ts';
 import type { ConsulSettings, Runtime } from './spec.ts';
-
-/** What a site does; the switchboard says when it does which. */
-export type MemberState =
-  'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served' | 'not applied' | 'refused';
 
 /** What is known of a container that runs. */
 export interface RunningContainer {
@@ -189,17 +186,7 @@ export interface MemberRecord {
 const record = ({ state, since, image: release, certificateExpires, wakes }: MirroredMember): string =>
   JSON.stringify({ state, since, release, certificateExpires, wakes } satisfies MemberRecord);
 
-const states: readonly string[] = [
-  'stopped',
-  'asleep',
-  'waking',
-  'awake',
-  'sleeping',
-  'failed',
-  'served',
-  'not applied',
-  'refused',
-] satisfies MemberState[];
+const states: readonly string[] = memberStates;
 
 /** A record that any host wrote; null when it is none. */
 export const parseRecord = (text: string): MemberRecord | null => {

@@ -1,5 +1,5 @@
 /** Values that say where Consul is and what our records in it are called. */
-import { bad, good, listOf, type Parsed, shown, type ValueType } from './value.ts';
+import { bad, good, listOf, type Parsed, shown, type ValueType, wordOf } from './value.ts';
 import { parsePath } from './path.ts';
 import type { ConsulAddress } from './spec.ts';
 
@@ -26,35 +26,30 @@ export const consulAddress: ValueType<ConsulAddress> = {
   parse: parseAddress,
 };
 
-const word = (name: string, form: string, pattern: RegExp, wrong: string): ValueType<string> => ({
-  name,
-  form,
-  comment: true,
-  pattern: pattern.source,
-  parse: (text) => (pattern.test(text) ? good(text) : bad(`${shown(text)} is not ${wrong}`)),
-});
-
-export const datacenter = word(
+export const datacenter = wordOf(
   'datacenter',
   'a word like dc1',
   /^[A-Za-z0-9_-]{1,63}$/,
   'the name of a datacenter: letters, digits, _ and - are allowed',
+  true,
 );
 
 /** Folder of keys, without slashes at its ends. */
-export const keyPrefix = word(
+export const keyPrefix = wordOf(
   'prefix of keys',
   'words with slashes between',
   /^[A-Za-z0-9._-]{1,100}(\/[A-Za-z0-9._-]{1,100}){0,5}$/,
   'a prefix of keys: write words with slashes between, and none at the ends',
+  true,
 );
 
 /** In front of each service's name, which has to be a DNS label with it. */
-export const servicePrefix = word(
+export const servicePrefix = wordOf(
   'prefix of services',
   'letters, digits and hyphens',
   /^[a-z0-9]([a-z0-9-]{0,30})$/,
   'the beginning of a DNS name: up to 31 lower-case letters, digits and hyphens',
+  true,
 );
 
 export const consulTags = listOf('tags', {

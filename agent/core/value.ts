@@ -61,3 +61,18 @@ export const listOf = <T extends string>(name: string, item: ValueType<T>): Valu
     return good(values);
   },
 });
+
+/** A text of a pattern. `comment`: whether a comment may follow it, because it can hold neither ; nor #. */
+export const wordOf = (
+  name: string,
+  form: string,
+  pattern: RegExp,
+  wrong: string,
+  comment: boolean,
+): ValueType<string> => ({
+  name,
+  form,
+  comment,
+  pattern: pattern.source,
+  parse: (text) => (pattern.test(text) ? good(text) : bad(`${shown(text)} is not ${wrong}`)),
+});

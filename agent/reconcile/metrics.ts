@@ -6,10 +6,11 @@
  *   line once, so that a restarted agent tells the same totals as one that never ended.
  * - A site that is gone has no series any more.
  */
+import { memberStates } from '../core/member-state.ts';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { failedFile, wakesFile } from '../core/names.ts';
 import type { Files } from '../ports.ts';
-import { parseFailure, parseWakes, type SiteState } from '../switchboard/state.ts';
+import { parseFailure, parseWakes } from '../switchboard/state.ts';
 import type { StepResult } from './apply.ts';
 import type { Report } from './reconcile.ts';
 import type { SiteStatus } from './status.ts';
@@ -24,18 +25,6 @@ export interface Metrics {
   /** Everything as text, for the members of these statuses. */
   text(statuses: readonly SiteStatus[]): Promise<string>;
 }
-
-const states: readonly SiteState[] = [
-  'stopped',
-  'asleep',
-  'waking',
-  'awake',
-  'sleeping',
-  'failed',
-  'served',
-  'not applied',
-  'refused',
-];
 
 /** What has been counted of a site so far. */
 interface Counted {
@@ -151,7 +140,7 @@ export const createMetrics = (version: string, files: Pick<Files, 'read'>): Metr
       for (const name of counted.keys()) if (!present.has(name)) forget(name);
       for (const status of statuses) {
         const labels = { site: status.name };
-        for (const one of states) state.set({ ...labels, state: one }, status.state === one ? 1 : 0);
+        for (const one of memberStates) state.set({ ...labels, state: one }, status.state === one ? 1 : 0);
         problem.set(labels, status.problem === null ? 0 : 1);
         setCertificate(status);
         if (status.idle === null && status.runtime === 'static') continue;

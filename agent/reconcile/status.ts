@@ -7,6 +7,7 @@
  * - Nobody is woken, and nothing here counts as use.
  * - One call to systemd for all; more is asked only about members that run, or when there are few of them.
  */
+import type { MemberState } from '../core/member-state.ts';
 import { waysToImage } from '../core/image.ts';
 import {
   appSocket,
@@ -28,7 +29,7 @@ import type { Runtime } from '../core/spec.ts';
 import { systemTimers, withDeadline } from '../net/timers.ts';
 import type { ActiveState, Host, UnitDetail } from '../ports.ts';
 import { countConnections } from '../switchboard/connections.ts';
-import { parseWakes, type SiteState, stateOf } from '../switchboard/state.ts';
+import { parseWakes, stateOf } from '../switchboard/state.ts';
 import { countWaiting } from '../switchboard/waiting.ts';
 import { type CertificateStatus, certificateStatus } from './certificate-status.ts';
 import { viewCertificates } from './certificate-views.ts';
@@ -41,7 +42,7 @@ export interface SiteStatus {
   /** The domain in ASCII, or the name of the shared container; also the name of its unit. */
   name: string;
   kind: 'site' | 'service';
-  state: SiteState;
+  state: MemberState;
   /** When it entered that state, ISO 8601; null when nobody knows, or when nobody asked systemd (sleeping sites of a large fleet). */
   since: string | null;
   /** `shared` for a shared container; null when its file cannot be read and it was never installed. */
@@ -86,7 +87,7 @@ const fewMembers = 200;
 interface Facts {
   known: Known;
   facade: ActiveState | undefined;
-  state: SiteState;
+  state: MemberState;
   failure: StandingFailure | null;
   /** What is in its run directory. */
   entries: ReadonlySet<string>;

@@ -1,12 +1,6 @@
 /** In which state a site is, from what systemd and the switch say. Nothing is remembered. */
+import type { MemberState } from '../core/member-state.ts';
 import type { ActiveState } from '../ports.ts';
-
-/**
- * `served`: a static site that is open. `not applied` and `refused`: it was never opened, because no pass got that far yet, or
- * because its file has a mistake.
- */
-export type SiteState =
-  'stopped' | 'asleep' | 'waking' | 'awake' | 'sleeping' | 'failed' | 'served' | 'not applied' | 'refused';
 
 /** What units/launch leaves behind when a start failed or the container ended with an error. */
 export interface Failure {
@@ -32,7 +26,7 @@ export interface StateFacts {
   refused: boolean;
 }
 
-export const stateOf = ({ container, facade, app, failure, opened, refused }: StateFacts): SiteState => {
+export const stateOf = ({ container, facade, app, failure, opened, refused }: StateFacts): MemberState => {
   const open = facade === 'active' || facade === 'activating' || facade === 'reloading';
   const closed = opened ? 'stopped' : refused ? 'refused' : 'not applied';
   if (!container) return open ? 'served' : closed;

@@ -1,4 +1,5 @@
 /** What Consul is told: records from states, and the changes between what it has and what it should have. */
+import type { MemberState } from '../../agent/core/member-state.ts';
 import fc from 'fast-check';
 import t from 'tap';
 import { dnsLabel } from '../../agent/core/consul-names.ts';
@@ -10,7 +11,6 @@ import {
   planMirror,
 } from '../../agent/core/consul-plan.ts';
 import {
-  type MemberState,
   type MirroredMember,
   type MirrorIdentity,
   parseRecord,
